@@ -1,0 +1,2 @@
+//! The `pilothouse` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Checks a component against the policy contract

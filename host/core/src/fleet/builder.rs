@@ -1,0 +1,1 @@
+//! Builds snapshots from members.

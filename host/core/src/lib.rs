@@ -1,0 +1,14 @@
+//! Vocabulary and rules of Pilothouse.
+//!
+//! [`registry`] keeps members, [`fleet`] publishes them as an immutable snapshot, [`eligible`] filters, a port of
+//! [`policy`] advises, [`guardrail`] checks. [`slot`] decides which revision of a policy serves.
+//!
+//! Invariant: everything here is a function of its arguments. No clock, randomness, environment, socket, file,
+//! serialisation or log exists in this crate, and it depends on nothing but `thiserror`.
+
+pub mod eligible;
+pub mod fleet;
+pub mod id;
+pub mod member;
+pub mod policy;
+pub mod time;

@@ -1,0 +1,1 @@
+//! Ownership of workloads and the rules that move it

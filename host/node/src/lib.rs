@@ -1,0 +1,1 @@
+//! Composition: configuration, wiring, control loops

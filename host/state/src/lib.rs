@@ -1,0 +1,1 @@
+//! Membership and replication machines: events in, commands out

@@ -1,0 +1,1 @@
+//! The durable contract and its embedded implementation

@@ -1,0 +1,1 @@
+//! REST, gRPC and events on one port
