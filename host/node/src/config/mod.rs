@@ -1,0 +1,39 @@
+//! The server's configuration: one struct per section, defaults once, unknown keys refused.
+//!
+//! file (TOML) -> [`load`] -> [`Config`] -> `wire`; flags of the command line win over the file
+//!
+//! Invariant: `Config::default()` is valid, and the commented default file (`config default`) is made from these
+//! structs and their comments, so it cannot be out of date.
+
+mod document;
+mod load;
+mod policies;
+mod regions;
+mod registry;
+mod server;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use document::{default_toml, schema_json};
+pub use load::{ConfigError, check, load, parse};
+pub use policies::{BudgetConfig, PoliciesConfig};
+pub use regions::{RegionConfig, RttConfig};
+pub use registry::{HealthConfig, RegistryConfig, ThresholdsConfig};
+pub use server::{ServerConfig, TlsConfig};
+
+/// Configuration of a Pilothouse server.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Config {
+    /// Where the server listens and keeps its data.
+    pub server: ServerConfig,
+    /// Members: heartbeats, staleness, health, breaker.
+    pub registry: RegistryConfig,
+    /// Policies: where they come from and what they may use.
+    pub policies: PoliciesConfig,
+    /// Regions with their coordinates, by name: `[regions.us-east-1]`. Needed for distances that nobody measured.
+    pub regions: std::collections::BTreeMap<String, RegionConfig>,
+    /// Measured round-trip times between regions.
+    pub rtt: Vec<RttConfig>,
+}

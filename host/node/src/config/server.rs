@@ -1,0 +1,57 @@
+//! `[server]`: address, data, identity, protection.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where the server listens and keeps its data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ServerConfig {
+    /// Address for REST, gRPC and events. Beyond loopback it needs a token or TLS.
+    pub listen: SocketAddr,
+    /// Folder of the store, policies and caches. Made if missing, readable by its owner only.
+    pub data_dir: PathBuf,
+    /// Name of this node in the cluster API.
+    pub node_id: String,
+    /// Most agents that this node takes itself.
+    pub max_agents: u32,
+    /// File with the bearer token that every request must carry; without it only loopback may be used.
+    pub token_file: Option<PathBuf>,
+    /// Certificate and key for TLS.
+    pub tls: Option<TlsConfig>,
+    /// Threads that answer requests; 0 = one per core.
+    pub workers: usize,
+    /// Most connections at once.
+    pub connections_max: usize,
+    /// How long a shutdown waits for requests in flight, ms.
+    pub drain_ms: u64,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8151)),
+            data_dir: PathBuf::from(".pilothouse"),
+            node_id: "node-1".to_owned(),
+            max_agents: 10,
+            token_file: None,
+            tls: None,
+            workers: 0,
+            connections_max: 4_096,
+            drain_ms: 10_000,
+        }
+    }
+}
+
+/// Certificate and key for TLS, PEM files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TlsConfig {
+    /// Certificate chain, leaf first.
+    pub cert_file: PathBuf,
+    /// Private key.
+    pub key_file: PathBuf,
+}
