@@ -5,51 +5,62 @@
 //! Invariant: a reading that the system does not give is `None`, never zero. Drivers that run workloads are not
 //! here yet.
 
+use std::path::PathBuf;
+
 use pilothouse_core::member::{LoadReport, Resources};
-use sysinfo::{Disks, System};
+use sysinfo::System;
 
 /// Reads this machine's load. CPU utilisation is the mean since the last reading.
 #[derive(Debug)]
 pub struct Probe {
-    system: System,
-    disks: Disks,
-}
-
-impl Default for Probe {
-    fn default() -> Self {
-        Self { system: System::new(), disks: Disks::new_with_refreshed_list() }
-    }
+    system: Option<System>,
+    data_dir: PathBuf,
 }
 
 impl Probe {
+    /// A probe; disk figures are those of the file system that holds `data_dir`.
+    #[must_use]
+    pub fn new(data_dir: PathBuf) -> Self {
+        Self { system: System::new().ok(), data_dir }
+    }
+
     /// Reads once. The first reading has no CPU utilisation yet.
     pub fn read(&mut self) -> LoadReport {
-        let first = self.system.cpus().is_empty();
-        self.system.refresh_cpu_usage();
-        self.system.refresh_memory();
-        self.disks.refresh(true);
-        let disk_total: u64 = self.disks.iter().map(sysinfo::Disk::total_space).sum();
-        let disk_free: u64 = self.disks.iter().map(sysinfo::Disk::available_space).sum();
-        LoadReport {
-            cpu: (!first).then(|| (self.system.global_cpu_usage() / 100.0).clamp(0.0, 1.0)),
-            memory: share(self.system.used_memory(), self.system.total_memory()),
-            disk: share(disk_total.saturating_sub(disk_free), disk_total),
-            load_average: finite(System::load_average().one),
+        let mut report = LoadReport {
+            disk: self.disk_bytes().and_then(|(free, total)| share(total.saturating_sub(free), total)),
+            load_average: System::load_average().ok().and_then(|average| finite(average.one)),
             ..LoadReport::default()
+        };
+        if let Some(system) = &mut self.system {
+            let first = system.cpus().is_empty();
+            system.refresh_cpu_usage();
+            system.refresh_memory();
+            report.cpu = (!first).then(|| (system.global_cpu_usage() / 100.0).clamp(0.0, 1.0));
+            report.memory = share(system.used_memory(), system.total_memory());
+        }
+        report
+    }
+
+    /// What the machine has in all; zero where unknown.
+    pub fn resources(&mut self) -> Resources {
+        let mebibytes = |bytes: u64| u32::try_from(bytes >> 20).unwrap_or(u32::MAX);
+        let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+        let memory = self.system.as_mut().map_or(0, |system| {
+            system.refresh_memory();
+            system.total_memory()
+        });
+        Resources {
+            cpu_millis: u32::try_from(cores.saturating_mul(1_000)).unwrap_or(u32::MAX),
+            memory_mib: mebibytes(memory),
+            storage_mib: mebibytes(self.disk_bytes().map_or(0, |(_, total)| total)),
+            accelerator_millis: 0,
         }
     }
 
-    /// What the machine has in all.
-    pub fn resources(&mut self) -> Resources {
-        self.system.refresh_memory();
-        let mebibytes = |bytes: u64| u32::try_from(bytes >> 20).unwrap_or(u32::MAX);
-        let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-        Resources {
-            cpu_millis: u32::try_from(cores.saturating_mul(1_000)).unwrap_or(u32::MAX),
-            memory_mib: mebibytes(self.system.total_memory()),
-            storage_mib: mebibytes(self.disks.iter().map(sysinfo::Disk::total_space).sum()),
-            accelerator_millis: 0,
-        }
+    /// Free and total bytes.
+    fn disk_bytes(&self) -> Option<(u64, u64)> {
+        let stat = rustix::fs::statvfs(&self.data_dir).ok()?;
+        Some((stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_blocks.saturating_mul(stat.f_frsize)))
     }
 }
 
@@ -69,7 +80,7 @@ mod tests {
 
     #[test]
     fn readings_are_shares_or_absent() {
-        let mut probe = Probe::default();
+        let mut probe = Probe::new(std::env::temp_dir());
         for _ in 0..2 {
             let report = probe.read();
             for share in [report.cpu, report.memory, report.disk].into_iter().flatten() {
@@ -80,7 +91,8 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_nothing_is_unknown() {
+    fn a_share_of_nothing_and_a_missing_folder_are_unknown() {
         assert_eq!((share(1, 0), share(5, 4)), (None, Some(1.0)));
+        assert_eq!(Probe::new("/nowhere/at/all".into()).read().disk, None);
     }
 }

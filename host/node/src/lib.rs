@@ -1,1 +1,4 @@
-//! Composition: configuration, wiring, control loops
+//! Composition: builds a server from the other crates and runs it.
+
+pub mod config;
+pub use config::Config;
