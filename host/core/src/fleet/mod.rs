@@ -1,12 +1,11 @@
 //! The fleet snapshot: what every decision looks at.
 //!
-//! registry changes -> [`builder`] -> [`Fleet`] (immutable, one epoch) -> eligible set, policies, guardrails
+//! registry changes -> builder -> [`Fleet`] (immutable, one epoch) -> eligible set, policies, guardrails
 //!
 //! Invariant: a published `Fleet` never changes, except for [`live`], which says so in its name. Blocks that did
 //! not change between two epochs are the same allocation. No ranking happens here.
 
 pub mod block;
-pub mod builder;
 pub mod column;
 pub mod facts;
 pub mod geography;

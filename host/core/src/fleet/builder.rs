@@ -1,1 +1,0 @@
-//! Builds snapshots from members.
