@@ -167,7 +167,10 @@ impl DecisionId {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (boot, sequence) = text.strip_prefix("d-")?.split_once('-')?;
-        Some(Self { boot: u32::from_str_radix(boot, 16).ok()?, sequence: u64::from_str_radix(sequence, 16).ok()? })
+        Some(Self {
+            boot: u32::from_str_radix(boot, 16).ok()?,
+            sequence: u64::from_str_radix(sequence, 16).ok()?,
+        })
     }
 }
 

@@ -6,9 +6,12 @@
 //! Invariant: everything here is a function of its arguments. No clock, randomness, environment, socket, file,
 //! serialisation or log exists in this crate, and it depends on nothing but `thiserror`.
 
+pub mod breaker;
 pub mod eligible;
 pub mod fleet;
+pub mod guardrail;
 pub mod id;
 pub mod member;
 pub mod policy;
+pub mod registry;
 pub mod time;

@@ -182,7 +182,7 @@ impl Member {
     /// Whether it may be offered new work at all, before any breaker.
     #[must_use]
     pub fn takes_work(&self) -> bool {
-        matches!(self.status, Status::Online)
+        matches!(self.status, Status::Online | Status::Unknown)
             && !self.draining
             && !matches!(self.health, Health::Unhealthy)
             && !matches!(self.role, Role::Standby)

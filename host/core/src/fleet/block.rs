@@ -19,9 +19,12 @@ pub struct Block {
     pub epoch: u64,
     /// Rows that hold a member.
     pub present: u64,
-    /// Rows that may be offered new work: there, not draining, not unhealthy, not standby, weight above 0, breaker
-    /// not open, below capacity.
+    /// Rows that may be offered new work: there, not draining, not unhealthy, not standby, weight above 0.
     pub available: u64,
+    /// Rows whose circuit breaker is open.
+    pub breaker_open: u64,
+    /// Rows that run as much as they can.
+    pub full: u64,
     /// Rows that are clusters (the other present rows are nodes).
     pub clusters: u64,
     /// Who is in which row.
@@ -37,6 +40,8 @@ impl Block {
             epoch: 0,
             present: 0,
             available: 0,
+            breaker_open: 0,
+            full: 0,
             clusters: 0,
             facts: Arc::new([const { None }; BLOCK_ROWS]),
         }

@@ -42,7 +42,8 @@ impl Live {
     /// Takes `amount` pieces off, never below zero: finished, or contained in a newer report.
     pub fn finish(&self, row: u32, amount: u32) {
         if let Some(count) = self.in_flight.get(row as usize) {
-            let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(now.saturating_sub(amount)));
+            let _ = count
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(now.saturating_sub(amount)));
         }
     }
 

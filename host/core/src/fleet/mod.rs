@@ -6,6 +6,7 @@
 //! not change between two epochs are the same allocation. No ranking happens here.
 
 pub mod block;
+pub mod builder;
 pub mod column;
 pub mod facts;
 pub mod geography;

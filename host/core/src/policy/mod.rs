@@ -16,8 +16,8 @@ use crate::eligible::EligibleClass;
 use crate::fleet::Fleet;
 use fault::{Fault, PolicyError, Refusal};
 use request::{
-    BalancingRequest, Candidate, Choice, Move, PlacementRequest, Resident, Route, RoutingRequest, ScalingRequest,
-    ScalingTarget,
+    BalancingRequest, Candidate, Choice, Move, PlacementRequest, Resident, Route, RoutingRequest,
+    ScalingRequest, ScalingTarget,
 };
 
 /// The four questions.
@@ -128,7 +128,12 @@ pub trait Balancing: Send + Sync + Debug {
     ///
     /// # Errors
     /// A refusal or a fault.
-    fn choose(&self, fleet: &Fleet, class: &EligibleClass, request: &BalancingRequest) -> Result<Choice, PolicyError>;
+    fn choose(
+        &self,
+        fleet: &Fleet,
+        class: &EligibleClass,
+        request: &BalancingRequest,
+    ) -> Result<Choice, PolicyError>;
 
     /// Picks with alternatives, at most `limit`.
     ///
@@ -146,7 +151,12 @@ pub trait Balancing: Send + Sync + Debug {
     ///
     /// # Errors
     /// The fault that ended the batch.
-    fn choose_many(&self, fleet: &Fleet, class: &EligibleClass, requests: &[BalancingRequest]) -> Batch<Choice>;
+    fn choose_many(
+        &self,
+        fleet: &Fleet,
+        class: &EligibleClass,
+        requests: &[BalancingRequest],
+    ) -> Batch<Choice>;
 }
 
 /// Where does a workload live?
@@ -155,7 +165,12 @@ pub trait Placement: Send + Sync + Debug {
     ///
     /// # Errors
     /// A refusal or a fault.
-    fn place(&self, fleet: &Fleet, class: &EligibleClass, request: &PlacementRequest) -> Result<Choice, PolicyError>;
+    fn place(
+        &self,
+        fleet: &Fleet,
+        class: &EligibleClass,
+        request: &PlacementRequest,
+    ) -> Result<Choice, PolicyError>;
 
     /// Picks with alternatives, at most `limit`.
     ///
@@ -173,7 +188,12 @@ pub trait Placement: Send + Sync + Debug {
     ///
     /// # Errors
     /// The fault that ended the batch.
-    fn place_many(&self, fleet: &Fleet, class: &EligibleClass, requests: &[PlacementRequest]) -> Batch<Choice>;
+    fn place_many(
+        &self,
+        fleet: &Fleet,
+        class: &EligibleClass,
+        requests: &[PlacementRequest],
+    ) -> Batch<Choice>;
 
     /// Moves that would improve the fleet.
     ///
@@ -208,7 +228,12 @@ pub trait Routing: Send + Sync + Debug {
     ///
     /// # Errors
     /// A refusal or a fault.
-    fn route(&self, fleet: &Fleet, class: &EligibleClass, request: &RoutingRequest) -> Result<Route, PolicyError>;
+    fn route(
+        &self,
+        fleet: &Fleet,
+        class: &EligibleClass,
+        request: &RoutingRequest,
+    ) -> Result<Route, PolicyError>;
 }
 
 /// How many replicas?

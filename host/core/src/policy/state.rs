@@ -235,7 +235,10 @@ impl SlotState {
     #[must_use]
     pub fn image(&self, now: Now) -> SlotStateImage {
         SlotStateImage {
-            counters: lock(&self.counters).iter().map(|(name, counter)| (name.clone(), counter.get())).collect(),
+            counters: lock(&self.counters)
+                .iter()
+                .map(|(name, counter)| (name.clone(), counter.get()))
+                .collect(),
             pins: lock(&self.pins).iter().map(|(name, table)| table.image(name, now)).collect(),
             cells: lock(&self.cells)
                 .iter()

@@ -3,12 +3,16 @@
 //! Requests with equal requirements share a class; its bits are computed once per epoch and pushed to guests only
 //! when they changed. A filter that empties the set names itself. Ranking is not here: that is a policy's.
 
+mod classes;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::fleet::column::BIT_WORDS;
 use crate::id::{Label, MemberId};
 use crate::member::{MemberKind, Resources};
+
+pub use classes::{CLASSES_MAX, Classes, explain};
 
 /// What a request demands of a member, and what it would like. Equal values share a class.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
