@@ -70,6 +70,13 @@ macro_rules! text_id {
                 check($what, $marks, text).map(|()| Self(text.into()))
             }
 
+            /// From a constant that is well formed.
+            #[allow(dead_code, reason = "not every kind of id has constants")]
+            pub(crate) fn well_formed(text: &'static str) -> Self {
+                debug_assert!(Self::parse(text).is_ok(), "{text:?}");
+                Self(text.into())
+            }
+
             /// The text.
             #[must_use]
             pub fn as_str(&self) -> &str {

@@ -14,4 +14,5 @@ pub mod id;
 pub mod member;
 pub mod policy;
 pub mod registry;
+pub mod slot;
 pub mod time;
