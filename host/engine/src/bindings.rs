@@ -4,13 +4,6 @@
 
 use wasmtime::component::{ComponentType, Lift, Lower};
 
-#[expect(
-    missing_docs,
-    unreachable_pub,
-    missing_debug_implementations,
-    clippy::all,
-    reason = "generated from wit/, which has the documentation"
-)]
 pub(crate) mod host {
     wasmtime::component::bindgen!({
         path: "../../wit/host",

@@ -35,11 +35,11 @@ pub(crate) struct SeatData {
 }
 
 /// A guest's handle of a counter.
-pub struct CounterHandle(Arc<Counter>);
+pub(crate) struct CounterHandle(Arc<Counter>);
 /// A guest's handle of a pin table.
-pub struct PinsHandle(Arc<PinTable>);
+pub(crate) struct PinsHandle(Arc<PinTable>);
 /// A guest's handle of a cell.
-pub struct CellHandle(Arc<Cell>);
+pub(crate) struct CellHandle(Arc<Cell>);
 
 /// The guest called the host too often.
 #[derive(Debug)]

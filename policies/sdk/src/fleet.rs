@@ -1,0 +1,178 @@
+//! The mirror of the fleet: what the host pushed, kept as it came.
+//!
+//! Invariant: reading never fails; a row that does not exist or a column that was not declared reads as 0 (NaN for the
+//! readings that can be unknown). Natively an undeclared column panics, so that tests find the omission.
+
+use crate::about::{Column, Layout};
+
+/// Rows in a block.
+pub const LANES: usize = 64;
+
+const UNDECLARED: u16 = u16::MAX;
+
+/// All members, as columns.
+#[derive(Debug)]
+pub struct Fleet {
+    offsets: [u16; Column::COUNT],
+    blocks: Vec<Vec<u64>>,
+    rows: u32,
+    epoch: u64,
+    /// Native stand-in for the host's live counts.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) in_flight: std::collections::BTreeMap<u32, u32>,
+}
+
+/// One run of 64 rows, for scans: each column is a slice of 64 values.
+#[derive(Debug, Clone, Copy)]
+pub struct Block<'a> {
+    fleet: &'a Fleet,
+    words: &'a [u64],
+}
+
+impl Fleet {
+    pub(crate) fn new(columns: &[Column]) -> Self {
+        let mut offsets = [UNDECLARED; Column::COUNT];
+        let mut at = 0;
+        for &column in columns {
+            if let Some(offset) = offsets.get_mut(column as usize) {
+                *offset = at;
+            }
+            at += match column.layout() {
+                Layout::Half => 32,
+                Layout::Whole => 64,
+                Layout::Bits => 256,
+                Layout::Class => 0,
+            };
+        }
+        Self {
+            offsets,
+            blocks: Vec::new(),
+            rows: 0,
+            epoch: 0,
+            #[cfg(not(target_family = "wasm"))]
+            in_flight: std::collections::BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn sync(&mut self, epoch: u64, rows: u32, index: u32, words: Vec<u64>) {
+        let index = index as usize;
+        if self.blocks.len() <= index {
+            self.blocks.resize_with(index + 1, Vec::new);
+        }
+        if let Some(block) = self.blocks.get_mut(index) {
+            *block = words;
+        }
+        self.blocks.truncate((rows as usize).div_ceil(LANES));
+        (self.rows, self.epoch) = (rows, epoch);
+    }
+
+    /// Grows whenever a block changed; for caches.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Rows, gaps included.
+    #[must_use]
+    pub fn rows(&self) -> u32 {
+        self.rows
+    }
+
+    /// Blocks of 64 rows, in order.
+    pub fn blocks(&self) -> impl ExactSizeIterator<Item = Block<'_>> {
+        self.blocks.iter().map(|words| Block { fleet: self, words })
+    }
+
+    #[inline]
+    fn offset(&self, column: Column) -> usize {
+        let offset = self.offsets.get(column as usize).copied().unwrap_or(UNDECLARED);
+        #[cfg(not(target_family = "wasm"))]
+        assert!(offset != UNDECLARED, "add Column::{column:?} to `About::columns` to read it");
+        offset as usize
+    }
+
+    #[inline]
+    fn half(&self, column: Column, row: u32) -> u32 {
+        let (block, lane) = (row as usize / LANES, row as usize % LANES);
+        let word = self.blocks.get(block).and_then(|words| words.get(self.offset(column) + lane / 2));
+        (word.copied().unwrap_or_default() >> (32 * (lane % 2))) as u32
+    }
+
+    /// A value of an `f32` column.
+    #[inline]
+    #[must_use]
+    pub fn f32(&self, column: Column, row: u32) -> f32 {
+        f32::from_bits(self.half(column, row))
+    }
+
+    /// A value of a `u32` column.
+    #[inline]
+    #[must_use]
+    pub fn u32(&self, column: Column, row: u32) -> u32 {
+        self.half(column, row)
+    }
+
+    /// A value of a `u64` column.
+    #[inline]
+    #[must_use]
+    pub fn u64(&self, column: Column, row: u32) -> u64 {
+        let (block, lane) = (row as usize / LANES, row as usize % LANES);
+        let word = self.blocks.get(block).and_then(|words| words.get(self.offset(column) + lane));
+        word.copied().unwrap_or_default()
+    }
+
+    /// The bits of a row in `capabilities` or `services`.
+    #[inline]
+    #[must_use]
+    pub fn bits(&self, column: Column, row: u32) -> [u64; 4] {
+        let (block, lane) = (row as usize / LANES, row as usize % LANES);
+        let Some(words) = self.blocks.get(block) else { return [0; 4] };
+        let start = self.offset(column) + lane;
+        std::array::from_fn(|word| words.get(start + word * LANES).copied().unwrap_or_default())
+    }
+
+    /// Work sent to the row that its last report does not contain; asked of the host.
+    #[inline]
+    #[must_use]
+    pub fn in_flight(&self, row: u32) -> u32 {
+        #[cfg(target_family = "wasm")]
+        return crate::bindings::base::pilothouse::host::fleet::in_flight(row);
+        #[cfg(not(target_family = "wasm"))]
+        self.in_flight.get(&row).copied().unwrap_or(0)
+    }
+
+    /// [`Fleet::in_flight`] of two rows, in one crossing.
+    #[inline]
+    #[must_use]
+    pub fn in_flight_pair(&self, a: u32, b: u32) -> (u32, u32) {
+        #[cfg(target_family = "wasm")]
+        {
+            let pair = crate::bindings::base::pilothouse::host::fleet::in_flight_pair(a, b);
+            (pair as u32, (pair >> 32) as u32)
+        }
+        #[cfg(not(target_family = "wasm"))]
+        (self.in_flight(a), self.in_flight(b))
+    }
+}
+
+impl<'a> Block<'a> {
+    /// 64 values of an `f32` column; empty if the column was not declared.
+    #[inline]
+    #[must_use]
+    pub fn f32(&self, column: Column) -> &'a [f32] {
+        bytemuck::cast_slice(self.words(column, 32))
+    }
+
+    /// 64 values of a `u32` column; empty if the column was not declared.
+    #[inline]
+    #[must_use]
+    pub fn u32(&self, column: Column) -> &'a [u32] {
+        bytemuck::cast_slice(self.words(column, 32))
+    }
+
+    #[inline]
+    fn words(&self, column: Column, count: usize) -> &'a [u64] {
+        let start = self.fleet.offset(column);
+        self.words.get(start..start + count).unwrap_or_default()
+    }
+}

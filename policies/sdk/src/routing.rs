@@ -1,0 +1,48 @@
+//! Routing: which members serve this source and traffic class?
+
+use crate::{About, Class, Fleet, Refusal, Settings};
+
+pub use crate::bindings::routing::exports::pilothouse::routing::routing::{Answer, Request, Target};
+
+/// A routing policy. Export it with [`crate::export_routing!`].
+pub trait Routing: Sized {
+    /// Who it is.
+    const ABOUT: About;
+
+    /// Reads the settings and opens state. Wrong settings are noted in `settings`.
+    fn new(settings: &mut Settings) -> Self;
+
+    /// Routes one flow; the class has at least one eligible row.
+    ///
+    /// # Errors
+    /// A refusal, if none suits.
+    fn route(&mut self, fleet: &Fleet, class: &Class, request: &Request) -> Result<Answer, Refusal>;
+}
+
+/// Makes a type the policy of this component.
+#[macro_export]
+macro_rules! export_routing {
+    ($policy:ty) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            struct Export;
+            $crate::lifecycle_exports!($crate::routing::Routing, $policy);
+            use $crate::Refusal;
+            use $crate::routing::{Answer, Request, Routing as _};
+
+            impl $crate::bindings::routing::exports::pilothouse::routing::routing::Guest for Export {
+                fn route(request: Request) -> Result<Answer, Refusal> {
+                    INSTANCE.with_borrow_mut(|instance| {
+                        instance.decide(request.class, |policy, fleet, class| policy.route(fleet, class, &request))
+                    })
+                }
+
+                fn route_many(requests: Vec<Request>) -> Vec<Result<Answer, Refusal>> {
+                    requests.into_iter().map(Self::route).collect()
+                }
+            }
+
+            $crate::bindings::routing::export_routing_decision!(Export with_types_in $crate::bindings::routing);
+        };
+    };
+}
