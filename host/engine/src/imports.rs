@@ -35,11 +35,14 @@ pub(crate) struct SeatData {
 }
 
 /// A guest's handle of a counter.
-pub(crate) struct CounterHandle(Arc<Counter>);
+#[expect(unreachable_pub, reason = "generated code re-exports it")]
+pub struct CounterHandle(Arc<Counter>);
 /// A guest's handle of a pin table.
-pub(crate) struct PinsHandle(Arc<PinTable>);
+#[expect(unreachable_pub, reason = "generated code re-exports it")]
+pub struct PinsHandle(Arc<PinTable>);
 /// A guest's handle of a cell.
-pub(crate) struct CellHandle(Arc<Cell>);
+#[expect(unreachable_pub, reason = "generated code re-exports it")]
+pub struct CellHandle(Arc<Cell>);
 
 /// The guest called the host too often.
 #[derive(Debug)]

@@ -40,11 +40,22 @@ impl Budget {
     #[must_use]
     pub const fn of(family: Family) -> Self {
         let (fuel, deadline_ms, host_calls) = match family {
-            Family::Balancing => (200_000, 2, 1_000),
+            Family::Balancing => (2_000_000, 2, 1_000),
             Family::Placement => (50_000_000, 50, 100_000),
             Family::Routing | Family::Scaling => (20_000_000, 20, 10_000),
         };
         Self { fuel, deadline_ms, memory_bytes: 16 << 20, host_calls }
+    }
+
+    /// What several decisions in one call, or one with alternatives, may use.
+    pub(crate) const fn times(self, decisions: u64) -> Self {
+        let calls = (self.host_calls as u64).saturating_mul(decisions);
+        Self {
+            fuel: self.fuel.saturating_mul(decisions),
+            deadline_ms: self.deadline_ms.saturating_mul(if decisions > 16 { 16 } else { decisions }),
+            host_calls: if calls > u32::MAX as u64 { u32::MAX } else { calls as u32 },
+            ..self
+        }
     }
 
     /// What bringing an instance up to date or to life may use: not a decision, hence more, and the same for every family.

@@ -30,6 +30,8 @@ use crate::settings;
 
 /// Rounds over all seats before a call gives up: seats are held for microseconds, so a busy round is rare.
 const ROUNDS_MAX: usize = 64;
+/// A ranking scores every row where a decision may look at two; it may cost this many decisions.
+const RANKING: usize = 64;
 /// Most answers asked for in one batch.
 const BATCH_MAX: usize = 1_024;
 
@@ -154,18 +156,20 @@ impl Pool {
         })
     }
 
-    /// Asks a question that has one answer over a class.
+    /// Asks a question that has one answer over a class. `weight` is how many decisions it may cost.
     fn ask<T>(
         &self,
         fleet: &Fleet,
         class: &EligibleClass,
         now_ms: u64,
+        weight: usize,
         function: impl FnOnce(
             &mut Store<SeatData>,
             &Functions,
         ) -> wasmtime::Result<(Result<T, crate::bindings::Refusal>,)>,
     ) -> Result<T, PolicyError> {
-        let (answer,) = self.call(fleet, Some(class), now_ms, 1, function).map_err(PolicyError::Fault)?;
+        let (answer,) =
+            self.call(fleet, Some(class), now_ms, weight, function).map_err(PolicyError::Fault)?;
         answer.map_err(convert::refused)
     }
 }
@@ -236,7 +240,7 @@ impl Balancing for Pool {
         request: &BalancingRequest,
     ) -> Result<Choice, PolicyError> {
         let request = convert::balancing(class.id, request);
-        let chosen = self.ask(fleet, class, request.now_ms, |store, functions| match functions {
+        let chosen = self.ask(fleet, class, request.now_ms, 1, |store, functions| match functions {
             Functions::Balancing { choose, .. } => choose.call(store, (request,)),
             _ => other_family(),
         })?;
@@ -251,7 +255,7 @@ impl Balancing for Pool {
         limit: u32,
     ) -> Result<Vec<Candidate>, PolicyError> {
         let request = convert::balancing(class.id, request);
-        let ranked = self.ask(fleet, class, request.now_ms, |store, functions| match functions {
+        let ranked = self.ask(fleet, class, request.now_ms, RANKING, |store, functions| match functions {
             Functions::Balancing { rank, .. } => rank.call(store, (request, limit)),
             _ => other_family(),
         })?;
@@ -286,7 +290,7 @@ impl Placement for Pool {
         request: &PlacementRequest,
     ) -> Result<Choice, PolicyError> {
         let request = convert::placement(class.id, request);
-        let chosen = self.ask(fleet, class, request.now_ms, |store, functions| match functions {
+        let chosen = self.ask(fleet, class, request.now_ms, 1, |store, functions| match functions {
             Functions::Placement { place, .. } => place.call(store, (request,)),
             _ => other_family(),
         })?;
@@ -301,7 +305,7 @@ impl Placement for Pool {
         limit: u32,
     ) -> Result<Vec<Candidate>, PolicyError> {
         let request = convert::placement(class.id, request);
-        let ranked = self.ask(fleet, class, request.now_ms, |store, functions| match functions {
+        let ranked = self.ask(fleet, class, request.now_ms, RANKING, |store, functions| match functions {
             Functions::Placement { rank, .. } => rank.call(store, (request, limit)),
             _ => other_family(),
         })?;
@@ -337,7 +341,7 @@ impl Placement for Pool {
     ) -> Result<Vec<Move>, PolicyError> {
         let request = convert::placement(class.id, request);
         let residents = residents.iter().map(convert::resident).collect();
-        let moves = self.ask(fleet, class, request.now_ms, |store, functions| match functions {
+        let moves = self.ask(fleet, class, request.now_ms, RANKING, |store, functions| match functions {
             Functions::Placement { suggest_moves, .. } => {
                 suggest_moves.call(store, (request, residents, limit))
             }
@@ -356,7 +360,7 @@ impl Placement for Pool {
     ) -> Result<Vec<u32>, PolicyError> {
         let request = convert::placement(class.id, request);
         let residents = residents.iter().map(convert::resident).collect();
-        self.ask(fleet, class, request.now_ms, |store, functions| match functions {
+        self.ask(fleet, class, request.now_ms, RANKING, |store, functions| match functions {
             Functions::Placement { choose_victims, .. } => {
                 choose_victims.call(store, (request, row, residents))
             }
@@ -373,7 +377,7 @@ impl Routing for Pool {
         request: &RoutingRequest,
     ) -> Result<Route, PolicyError> {
         let request = convert::routing(class.id, request);
-        let route = self.ask(fleet, class, request.now_ms, |store, functions| match functions {
+        let route = self.ask(fleet, class, request.now_ms, 1, |store, functions| match functions {
             Functions::Routing { route } => route.call(store, (request,)),
             _ => other_family(),
         })?;

@@ -209,8 +209,9 @@ impl Seat {
         };
         live.store.data_mut().now = Now(now_ms);
         let answered = live.update(blueprint, fleet, class, &mut self.scratch).and_then(|()| {
-            let fuel = blueprint.budget.fuel.saturating_mul(decisions);
-            begin(&mut live.store, &Budget { fuel, ..blueprint.budget });
+            let budget = blueprint.budget.times(decisions);
+            let fuel = budget.fuel;
+            begin(&mut live.store, &budget);
             let answer = function(&mut live.store, &live.functions);
             self.fuel += fuel.saturating_sub(live.store.get_fuel().unwrap_or(fuel));
             live.calls += 1;

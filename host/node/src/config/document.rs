@@ -21,7 +21,8 @@ pub fn schema_json() -> String {
 pub fn default_toml() -> String {
     let schema = schemars::schema_for!(Config).to_value();
     let defaults = serde_json::to_value(Config::default()).unwrap_or_default();
-    let mut out = String::from("# Configuration of a Pilothouse server. Every key is shown with its default.\n");
+    let mut out =
+        String::from("# Configuration of a Pilothouse server. Every key is shown with its default.\n");
     if let (Some(properties), Some(values)) = (properties(&schema, &schema), defaults.as_object()) {
         for (name, property) in properties {
             section(&mut out, &schema, name, property, values.get(name));
@@ -31,7 +32,9 @@ pub fn default_toml() -> String {
 }
 
 fn section(out: &mut String, root: &Value, path: &str, property: &Value, value: Option<&Value>) {
-    let Some(Value::Object(values)) = value.filter(|value| value.as_object().is_some_and(|map| !map.is_empty())) else {
+    let Some(Value::Object(values)) =
+        value.filter(|value| value.as_object().is_some_and(|map| !map.is_empty()))
+    else {
         let _ = writeln!(out);
         comment(out, root, property);
         return example(out, path);

@@ -81,10 +81,9 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     at_least("registry.offline-after-ms", registry.offline_after_ms, registry.heartbeat_interval_ms)?;
     at_least("registry.remove-after-ms", registry.remove_after_ms, registry.offline_after_ms)?;
     share("registry.mass-loss-share", registry.mass_loss_share)?;
-    for (place, set) in
-        [("degraded", &registry.health.degraded), ("unhealthy", &registry.health.unhealthy)]
-    {
-        for (key, value) in [("cpu", set.cpu), ("memory", set.memory), ("disk", set.disk), ("error-rate", set.error_rate)]
+    for (place, set) in [("degraded", &registry.health.degraded), ("unhealthy", &registry.health.unhealthy)] {
+        for (key, value) in
+            [("cpu", set.cpu), ("memory", set.memory), ("disk", set.disk), ("error-rate", set.error_rate)]
         {
             share(&format!("registry.health.{place}.{key}"), value)?;
         }
@@ -119,7 +118,11 @@ fn bad(key: &str, value: impl ToString, problem: &str) -> ConfigError {
     ConfigError::Value { key: key.to_owned(), value: value.to_string(), problem: problem.to_owned() }
 }
 
-fn name<E: ToString>(key: &str, text: &str, parse: impl Fn(&str) -> Result<(), E>) -> Result<(), ConfigError> {
+fn name<E: ToString>(
+    key: &str,
+    text: &str,
+    parse: impl Fn(&str) -> Result<(), E>,
+) -> Result<(), ConfigError> {
     parse(text).map_err(|error| bad(key, text, &error.to_string()))
 }
 

@@ -45,7 +45,7 @@ impl Default for PoliciesConfig {
             compile_in_child: true,
             state_flush_ms: 500,
             decisions_kept: 4_096,
-            balancing_budget: BudgetConfig { fuel: 200_000, deadline_ms: 2, memory_mib: 16 },
+            balancing_budget: BudgetConfig { fuel: 2_000_000, deadline_ms: 2, memory_mib: 16 },
             placement_budget: BudgetConfig { fuel: 50_000_000, deadline_ms: 50, memory_mib: 16 },
         }
     }

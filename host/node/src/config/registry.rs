@@ -66,8 +66,20 @@ pub struct ThresholdsConfig {
 impl Default for HealthConfig {
     fn default() -> Self {
         Self {
-            degraded: ThresholdsConfig { cpu: 0.80, memory: 0.85, disk: 0.90, latency_ms: 1_000.0, error_rate: 0.05 },
-            unhealthy: ThresholdsConfig { cpu: 0.95, memory: 0.95, disk: 0.98, latency_ms: 5_000.0, error_rate: 0.5 },
+            degraded: ThresholdsConfig {
+                cpu: 0.80,
+                memory: 0.85,
+                disk: 0.90,
+                latency_ms: 1_000.0,
+                error_rate: 0.05,
+            },
+            unhealthy: ThresholdsConfig {
+                cpu: 0.95,
+                memory: 0.95,
+                disk: 0.98,
+                latency_ms: 5_000.0,
+                error_rate: 0.5,
+            },
         }
     }
 }
