@@ -6,8 +6,10 @@
 //! Invariant: everything here is a function of its arguments. No clock, randomness, environment, socket, file,
 //! serialisation or log exists in this crate, and it depends on nothing but `thiserror`.
 
+pub mod assignment;
 pub mod breaker;
 pub mod eligible;
+pub mod event;
 pub mod fleet;
 pub mod guardrail;
 pub mod id;

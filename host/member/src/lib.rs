@@ -65,7 +65,11 @@ impl Probe {
 }
 
 fn share(part: u64, whole: u64) -> Option<f32> {
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a share needs few digits")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "a share needs few digits"
+    )]
     (whole > 0).then(|| (part as f64 / whole as f64).clamp(0.0, 1.0) as f32)
 }
 

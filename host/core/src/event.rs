@@ -1,0 +1,66 @@
+//! What happened, in order, for those who follow along.
+//!
+//! Invariant: sequence numbers grow by one; the log keeps the newest [`EVENTS_MAX`] and says when a reader missed some.
+
+use std::collections::VecDeque;
+
+use crate::assignment::Assignment;
+use crate::registry::MemberChange;
+use crate::slot::{HistoryEntry, SlotId};
+use crate::time::WallMs;
+
+/// Most events kept.
+pub const EVENTS_MAX: usize = 4_096;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EventKind {
+    /// A member or the registry changed.
+    Member(MemberChange),
+    /// A slot changed.
+    Slot(SlotId, HistoryEntry),
+    /// An agent was assigned.
+    Assigned(Assignment),
+    /// An agent was unassigned.
+    Unassigned(Assignment),
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Grows by one.
+    pub sequence: u64,
+    /// When, for people.
+    pub at: WallMs,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// The newest events.
+#[derive(Debug, Default)]
+pub struct EventLog {
+    events: VecDeque<Event>,
+    last: u64,
+}
+
+impl EventLog {
+    /// Adds an event and gives it its number.
+    pub fn push(&mut self, at: WallMs, kind: EventKind) -> Event {
+        self.last += 1;
+        let event = Event { sequence: self.last, at, kind };
+        self.events.push_back(event.clone());
+        if self.events.len() > EVENTS_MAX {
+            self.events.pop_front();
+        }
+        event
+    }
+
+    /// Events after a number, oldest first, at most `limit`; the flag says that some before them are no longer kept.
+    #[must_use]
+    pub fn since(&self, sequence: u64, limit: usize) -> (Vec<Event>, bool) {
+        let missed = self.events.front().is_some_and(|first| first.sequence > sequence + 1);
+        let events =
+            self.events.iter().filter(|event| event.sequence > sequence).take(limit).cloned().collect();
+        (events, missed)
+    }
+}
