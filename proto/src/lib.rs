@@ -1,1 +1,19 @@
-//! Generated protobuf types and services
+//! Generated protobuf types and services.
+//!
+//! Invariant: what is here is made from the `.proto` files at build time; nothing is edited by hand.
+
+/// `package federation`
+#[expect(missing_docs, reason = "generated; the .proto file has the documentation")]
+pub mod federation {
+    #![allow(
+        clippy::all,
+        unreachable_pub,
+        clippy::allow_attributes_without_reason,
+        clippy::unwrap_used,
+        reason = "generated"
+    )]
+    tonic::include_proto!("federation");
+}
+
+/// Descriptors of all services, for reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
