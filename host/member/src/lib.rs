@@ -64,6 +64,12 @@ impl Probe {
     }
 }
 
+/// The name of this machine; empty if the system does not say.
+#[must_use]
+pub fn hostname() -> String {
+    System::host_name().unwrap_or_default()
+}
+
 fn share(part: u64, whole: u64) -> Option<f32> {
     #[expect(
         clippy::cast_precision_loss,

@@ -1,4 +1,22 @@
 //! Composition: builds a server from the other crates and runs it.
+//!
+//! configuration -> `serve` -> store, [`hub`], [`slots`], [`decide`], transport; loops in [`tasks`]
+//!
+//! Invariant: this is the only crate that sees all the others, and the only one that spawns. Rules are in core; here
+//! they are called in the right order.
 
+mod blobs;
+mod clock;
 pub mod config;
+pub mod control;
+pub mod decide;
+pub mod hub;
+mod metrics;
+mod policy_dir;
+mod records;
+pub mod serve;
+pub mod slots;
+mod tasks;
+
 pub use config::Config;
+pub use serve::{Running, start};

@@ -1,0 +1,392 @@
+//! The control plane behind the transport: every request, in terms of hub, slots and decider.
+
+use std::sync::Arc;
+
+use pilothouse_core::assignment::Assignment;
+use pilothouse_core::eligible::Requirement;
+use pilothouse_core::event::Event;
+use pilothouse_core::id::{AgentName, DecisionId, Label, MemberId};
+use pilothouse_core::member::{LoadReport, Member, MemberKind, Registration, Role};
+use pilothouse_core::policy::Family;
+use pilothouse_core::policy::request::{BalancingRequest, PlacementRequest};
+use pilothouse_core::registry::{Recommendation, RegisterError, ReportError, Stats};
+use pilothouse_core::slot::{HistoryEntry, Origin, SlotId};
+use pilothouse_transport::service::{
+    Activation, Alternative, ControlPlane, Decided, Identity, Pending, PlaceQuery, PolicyInfo, RouteQuery, ServiceError,
+    SlotInfo,
+};
+use tokio::sync::broadcast;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::decide::log::Decision;
+use crate::decide::question::Question;
+use crate::decide::{self, DecideError, Decider};
+use crate::hub::{Hub, store_failed};
+use crate::metrics;
+use crate::slots::Slots;
+use crate::slots::live::LiveSlot;
+
+/// Most alternatives ranked for one request.
+const ALTERNATIVES_MAX: u32 = 16;
+
+/// A host's control plane.
+#[derive(Debug, Clone)]
+pub struct Control {
+    /// Registry, assignments, events.
+    pub hub: Arc<Hub>,
+    /// Slots.
+    pub slots: Arc<Slots>,
+    /// Decisions.
+    pub decider: Arc<Decider>,
+    /// Name of this node.
+    pub node_id: MemberId,
+}
+
+impl Control {
+    fn slot_for(&self, family: Family, strategy: Option<&str>) -> Result<Arc<LiveSlot>, ServiceError> {
+        let id = match strategy {
+            None => SlotId::default_of(family),
+            Some(name) => {
+                let unknown = || ServiceError::NotFound { what: "strategy", name: name.to_owned() };
+                SlotId { family, name: Label::parse(&name.replace('_', "-")).map_err(|_| unknown())? }
+            }
+        };
+        let missing = || ServiceError::NotFound { what: "strategy", name: strategy.unwrap_or("default").to_owned() };
+        self.slots.live(&id).ok_or_else(missing)
+    }
+
+    fn decide(
+        &self,
+        slot: &LiveSlot,
+        requirement: &Requirement,
+        question: &Question,
+        alternatives: u32,
+    ) -> Result<Decided, ServiceError> {
+        let decided = self.decider.decide(slot, requirement, question, alternatives.min(ALTERNATIVES_MAX));
+        let decided = decided.map_err(|error| match error {
+            DecideError::NoneEligible(none) => ServiceError::NoneEligible(none),
+            DecideError::Full => ServiceError::Full,
+            DecideError::Refused { reason, policy } => ServiceError::Declined { policy, reason },
+        })?;
+        Ok(answer(&decided.decision, &slot.id, &decided))
+    }
+
+    fn balancing(&self, query: &RouteQuery) -> Result<(Arc<LiveSlot>, Question), ServiceError> {
+        let slot = self.slot_for(Family::Balancing, query.strategy.as_deref())?;
+        let question = Question::Balancing(BalancingRequest {
+            seed: self.decider.next_seed(),
+            now_ms: self.hub.clock.now().0,
+            session: query.session.as_deref().map(|key| xxh3_64(key.as_bytes())),
+        });
+        Ok((slot, question))
+    }
+
+    fn member_or_missing(&self, id: &MemberId) -> Result<Member, ServiceError> {
+        self.member(id).ok_or_else(|| missing_member(id))
+    }
+
+    /// Changes one member under the registry's lock, queues its record, publishes, and answers when it is durable.
+    fn change_member(
+        &self,
+        id: MemberId,
+        change: impl FnOnce(
+            &mut pilothouse_core::registry::Registry,
+            &MemberId,
+        ) -> Option<Vec<pilothouse_core::registry::MemberChange>>,
+    ) -> Pending<Member> {
+        let mut registry = self.hub.registry();
+        let Some(changes) = change(&mut registry, &id) else {
+            return ready(Err(missing_member(&id)));
+        };
+        let mut touched: Vec<MemberId> = changes.iter().filter_map(|change| change.member.clone()).collect();
+        touched.push(id.clone());
+        touched.sort();
+        touched.dedup();
+        let writes: Vec<_> =
+            touched.iter().map(|id| self.hub.store_member(id, registry.member(id))).collect();
+        drop(registry);
+        self.hub.announce(changes);
+        self.hub.publish();
+        let control = self.clone();
+        Box::pin(async move {
+            for write in writes {
+                write.await.map_err(|error| store_failed(&error))?;
+            }
+            control.member_or_missing(&id)
+        })
+    }
+}
+
+fn ready<T: Send + 'static>(value: Result<T, ServiceError>) -> Pending<T> {
+    Box::pin(async move { value })
+}
+
+fn missing_member(id: &MemberId) -> ServiceError {
+    ServiceError::NotFound { what: "member", name: id.to_string() }
+}
+
+fn answer(decision: &Decision, slot: &SlotId, decided: &decide::Decided) -> Decided {
+    let mut answer = recorded(decision, slot);
+    let factors = decision.generation.as_ref().map(|generation| &generation.policy.description().factors);
+    answer.alternatives = decided
+        .candidates
+        .iter()
+        .filter(|candidate| candidate.choice.row != decision.choice.row)
+        .filter_map(|candidate| {
+            let names = factors.into_iter().flatten().cloned();
+            Some(Alternative {
+                member: decided.fleet.facts(candidate.choice.row)?.id.clone(),
+                score: candidate.choice.score,
+                factors: names.zip(candidate.factors.iter().copied()).collect(),
+            })
+        })
+        .collect();
+    answer
+}
+
+/// A decision as it is told.
+fn recorded(decision: &Decision, slot: &SlotId) -> Decided {
+    let about = decision.generation.as_ref().map(|generation| generation.policy.description());
+    let revision = decision.generation.as_ref().map(|generation| &generation.revision);
+    Decided {
+        id: decision.id,
+        at: decision.at,
+        slot: slot.clone(),
+        member: decision.member.id.clone(),
+        endpoint: decision.member.endpoint.clone(),
+        region: decision.member.region.as_ref().map(ToString::to_string),
+        score: decision.choice.score,
+        reason: about.map_or("the host's own choice", |about| about.reason(decision.choice.reason)).to_owned(),
+        policy: revision.map_or("native", |revision| &revision.name).to_owned(),
+        version: revision.map_or("", |revision| &revision.version).to_owned(),
+        revision: revision.map(|revision| revision.id),
+        generation: decision.generation.as_ref().map_or(0, |generation| generation.number),
+        link: decision.link.name(),
+        faults: decision.faults.iter().map(ToString::to_string).collect(),
+        eligible: decision.class.count,
+        epoch: decision.epoch,
+        seed: decision.seed,
+        took_ns: decision.took_ns,
+        alternatives: Vec::new(),
+    }
+}
+
+/// The slot of a recorded decision; the host's own choices are recorded without one.
+fn slot_of(decision: &Decision) -> SlotId {
+    let generation = decision.generation.as_ref();
+    generation.map_or_else(|| SlotId::default_of(Family::Balancing), |generation| generation.slot.clone())
+}
+
+impl ControlPlane for Control {
+    fn identity(&self) -> Identity {
+        Identity {
+            node_id: self.node_id.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_ms: self.hub.clock.nanos() / 1_000_000,
+            boot: self.hub.store.boot(),
+            epoch: self.hub.fleet.load().epoch,
+        }
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        // Everything is opened before the port is; a store that stopped writing shows in mutations.
+        Ok(())
+    }
+
+    fn metrics(&self) -> String {
+        metrics::text(&self.hub, &self.slots)
+    }
+
+    fn members(&self, kind: Option<MemberKind>) -> Vec<Member> {
+        let registry = self.hub.registry();
+        registry.members().filter(|member| kind.is_none_or(|kind| member.registration.kind == kind)).cloned().collect()
+    }
+
+    fn member(&self, id: &MemberId) -> Option<Member> {
+        self.hub.registry().member(id).cloned()
+    }
+
+    fn stats(&self, kind: MemberKind) -> Stats {
+        self.hub.registry().stats(kind)
+    }
+
+    fn leader(&self) -> Option<Member> {
+        let registry = self.hub.registry();
+        let mut nodes = registry.members().filter(|member| member.registration.kind == MemberKind::Node);
+        nodes.find(|member| member.role == Role::Leader).cloned()
+    }
+
+    fn register(&self, registration: Registration) -> Pending<Member> {
+        let mut registry = self.hub.registry();
+        let (now, wall) = (self.hub.clock.now(), self.hub.clock.wall());
+        let (id, changes) = match registry.register(registration, now, wall) {
+            Ok(done) => done,
+            Err(error) => return ready(Err(register_refused(&error))),
+        };
+        let write = self.hub.store_member(&id, registry.member(&id));
+        drop(registry);
+        self.hub.announce(changes);
+        self.hub.publish();
+        let control = self.clone();
+        Box::pin(async move {
+            write.await.map_err(|error| store_failed(&error))?;
+            control.member_or_missing(&id)
+        })
+    }
+
+    fn unregister(&self, id: MemberId) -> Pending<()> {
+        let mut registry = self.hub.registry();
+        let Some((_, changes)) = registry.unregister(&id) else { return ready(Err(missing_member(&id))) };
+        let write = self.hub.store_member(&id, None);
+        drop(registry);
+        self.hub.announce(changes);
+        self.hub.publish();
+        Box::pin(async move { write.await.map(drop).map_err(|error| store_failed(&error)) })
+    }
+
+    fn report(&self, id: &MemberId, report: &LoadReport) -> Result<Recommendation, ServiceError> {
+        let (now, wall) = (self.hub.clock.now(), self.hub.clock.wall());
+        let reported = self.hub.registry().report(id, report, now, wall);
+        let (recommendation, changes) = reported.map_err(|error| match error {
+            ReportError::Unknown(id) => missing_member(&id),
+            ReportError::Invalid { field, value, problem } => {
+                ServiceError::Invalid { field: field.to_owned(), problem: format!("{value} is out of range; {problem}") }
+            }
+        })?;
+        self.hub.announce(changes);
+        Ok(recommendation)
+    }
+
+    fn outcome(&self, id: &MemberId, success: bool) -> Result<(), ServiceError> {
+        let now = self.hub.clock.now();
+        let changes = self.hub.registry().outcome(id, success, now).ok_or_else(|| missing_member(id))?;
+        self.hub.announce(changes);
+        Ok(())
+    }
+
+    fn drain(&self, id: MemberId, draining: bool) -> Pending<Member> {
+        self.change_member(id, |registry, id| registry.set_draining(id, draining))
+    }
+
+    fn promote(&self, id: MemberId) -> Pending<()> {
+        let promoted = self.change_member(id, |registry, id| registry.promote(id));
+        Box::pin(async move { promoted.await.map(drop) })
+    }
+
+    fn route(&self, query: &RouteQuery) -> Result<Decided, ServiceError> {
+        let (slot, question) = self.balancing(query)?;
+        self.decide(&slot, &query.requirement, &question, query.alternatives)
+    }
+
+    fn place(&self, query: &PlaceQuery) -> Result<Decided, ServiceError> {
+        let slot = self.slot_for(Family::Placement, None)?;
+        let question = Question::Placement(PlacementRequest {
+            seed: self.decider.next_seed(),
+            now_ms: self.hub.clock.now().0,
+            needs: query.needs,
+            priority: query.priority,
+        });
+        let requirement = Requirement { needs: query.needs, ..query.requirement.clone() };
+        self.decide(&slot, &requirement, &question, query.alternatives)
+    }
+
+    fn decisions(&self, limit: usize) -> Vec<Decided> {
+        let newest = self.decider.log().newest(limit);
+        newest.iter().map(|decision| recorded(decision, &slot_of(decision))).collect()
+    }
+
+    fn decision(&self, id: DecisionId) -> Option<Decided> {
+        let decision = self.decider.log().get(id)?;
+        Some(recorded(&decision, &slot_of(&decision)))
+    }
+
+    fn assign(&self, agent: AgentName, query: RouteQuery) -> Pending<Assignment> {
+        if let Some(existing) = self.assignment(&agent) {
+            return ready(Ok(existing));
+        }
+        let chosen = self.route(&query).and_then(|decided| self.hub.assign(&agent, &decided.member));
+        match chosen {
+            Err(error) => ready(Err(error)),
+            Ok((assignment, write)) => Box::pin(async move {
+                write.await.map_err(|error| store_failed(&error))?;
+                Ok(assignment)
+            }),
+        }
+    }
+
+    fn unassign(&self, agent: AgentName) -> Pending<Assignment> {
+        match self.hub.unassign(&agent) {
+            None => ready(Err(ServiceError::NotFound { what: "agent", name: agent.to_string() })),
+            Some((assignment, write)) => Box::pin(async move {
+                write.await.map_err(|error| store_failed(&error))?;
+                Ok(assignment)
+            }),
+        }
+    }
+
+    fn assignment(&self, agent: &AgentName) -> Option<Assignment> {
+        self.hub.assignments().get(agent).cloned()
+    }
+
+    fn assignments(&self) -> Vec<Assignment> {
+        self.hub.assignments().iter().cloned().collect()
+    }
+
+    fn slots(&self) -> Vec<SlotInfo> {
+        self.slots.all_live().iter().filter_map(|slot| self.slots.info(&slot.id)).collect()
+    }
+
+    fn slot(&self, id: &SlotId) -> Option<SlotInfo> {
+        self.slots.info(id)
+    }
+
+    fn history(&self, id: &SlotId) -> Option<Vec<HistoryEntry>> {
+        self.slots.history(id)
+    }
+
+    fn policies(&self) -> Vec<Arc<PolicyInfo>> {
+        self.slots.library().list()
+    }
+
+    fn load(&self, bytes: bytes::Bytes) -> Pending<Arc<PolicyInfo>> {
+        let slots = Arc::clone(&self.slots);
+        Box::pin(async move {
+            let loading = tokio::task::spawn_blocking(move || slots.library().load(&bytes, Origin::Api));
+            let loaded = loading.await.map_err(|_| ServiceError::Busy)?;
+            loaded.map(|loaded| Arc::clone(&loaded.info)).map_err(|error| ServiceError::PolicyRefused(error.to_string()))
+        })
+    }
+
+    fn activate(&self, activation: Activation) -> Pending<SlotInfo> {
+        let slots = Arc::clone(&self.slots);
+        Box::pin(async move {
+            let worker = Arc::clone(&slots);
+            let requested = tokio::task::spawn_blocking(move || worker.activate(activation));
+            requested.await.map_err(|_| ServiceError::Busy)??.settled(&slots).await
+        })
+    }
+
+    fn roll_back(&self, slot: SlotId, by: String) -> Pending<SlotInfo> {
+        let slots = Arc::clone(&self.slots);
+        Box::pin(async move { slots.roll_back(slot, by)?.settled(&slots).await })
+    }
+
+    fn events_since(&self, sequence: u64, limit: usize) -> (Vec<Event>, bool) {
+        self.hub.events_since(sequence, limit)
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.hub.follow()
+    }
+}
+
+fn register_refused(error: &RegisterError) -> ServiceError {
+    match error {
+        RegisterError::EndpointTaken { .. } | RegisterError::Full | RegisterError::TooManyNames(_) => {
+            ServiceError::Conflict(error.to_string())
+        }
+        RegisterError::Invalid { field, value, problem } => {
+            ServiceError::Invalid { field: (*field).to_owned(), problem: format!("{value} is out of range; {problem}") }
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Builds everything, top to bottom, and runs it until it is told to stop.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use pilothouse_core::fleet::geography::{Coordinates, Geography};
+use pilothouse_core::id::{Digest, Label, MemberId};
+use pilothouse_core::member::{MemberKind, Registration, Role};
+use pilothouse_core::policy::Family;
+use pilothouse_core::registry::{Registry, Rules, Thresholds};
+use pilothouse_core::slot::{Origin, SlotId};
+use pilothouse_engine::precheck::COMPONENT_BYTES_MAX;
+use pilothouse_engine::{Budget, Cache, Compiler, Runtime};
+use pilothouse_member::Probe;
+use pilothouse_store::{Embedded, Store, Txn};
+use pilothouse_transport::server::{self, Limits};
+use pilothouse_transport::service::{Activation, ControlPlane as _};
+use tokio::sync::mpsc;
+
+use crate::blobs::Blobs;
+use crate::clock::Clock;
+use crate::config::{BudgetConfig, Config, ThresholdsConfig};
+use crate::control::Control;
+use crate::decide::Decider;
+use crate::decide::log::DecisionLog;
+use crate::hub::Hub;
+use crate::policy_dir::{DEBOUNCE_MS, PolicyDir};
+use crate::slots::library::Library;
+use crate::slots::live::FaultReport;
+use crate::slots::{REPORTS_MAX, Slots};
+use crate::tasks::{Stop, TaskSet};
+
+/// A running server.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its control plane, for tests and tools in the same process.
+    pub control: Control,
+    tasks: TaskSet,
+    drain: Duration,
+}
+
+impl Running {
+    /// Stops accepting, lets requests in flight finish, and ends all tasks.
+    pub async fn stop(self) {
+        self.tasks.stop(self.drain).await;
+    }
+}
+
+/// Opens the data folder and starts the server. `program` is this executable, which compiles policies as a child.
+///
+/// # Errors
+/// What could not be opened, and what to do.
+pub async fn start(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<Running> {
+    let token = match &config.server.token_file {
+        Some(path) => Some(read_token(path)?),
+        None => None,
+    };
+    server::bind_allowed(config.server.listen, token.is_some(), config.server.tls.is_some())?;
+    anyhow::ensure!(config.server.tls.is_none(), "TLS is not in this release: use a token, or loopback");
+    let control_and_reports = tokio::task::block_in_place(|| open(config, program))?;
+    let (control, reports) = control_and_reports;
+    let listener = tokio::net::TcpListener::bind(config.server.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; is another server running?", config.server.listen))?;
+    let address = listener.local_addr()?;
+    register_self(config, &control, address).await?;
+    let mut tasks = TaskSet::default();
+    spawn_loops(config, &control, reports, &mut tasks);
+    let limits = Limits { connections_max: config.server.connections_max, ..Limits::default() };
+    let plane = Arc::new(control.clone());
+    tasks.spawn("server", move |mut stop| async move {
+        server::run(listener, plane, token, limits, async move { stop.wait().await }).await;
+    });
+    let drain = Duration::from_millis(config.server.drain_ms);
+    Ok(Running { address, control, tasks, drain })
+}
+
+fn read_token(path: &std::path::Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read token file {}", path.display()))?;
+    let token = text.trim().to_owned();
+    anyhow::ensure!(token.len() >= 16, "the token in {} is shorter than 16 characters", path.display());
+    Ok(token)
+}
+
+fn open(
+    config: &Config,
+    program: Option<std::path::PathBuf>,
+) -> anyhow::Result<(Control, mpsc::Receiver<FaultReport>)> {
+    let dir = &config.server.data_dir;
+    {
+        use std::os::unix::fs::DirBuilderExt as _;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .with_context(|| format!("cannot make the data folder {}", dir.display()))?;
+    }
+    let clock = Clock::start();
+    let mut seed = [0; 8];
+    rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
+    let seed = u64::from_le_bytes(seed);
+    let store: Arc<dyn Store> = Arc::new(Embedded::open(dir)?);
+    let hub = Arc::new(Hub::open(Registry::new(rules(config), geography(config)?), Arc::clone(&store), clock, seed)?);
+    let cache = if config.policies.cache { Cache::open(&dir.join("code"))? } else { Cache::none() };
+    let compiler = match program.filter(|_| config.policies.compile_in_child) {
+        Some(program) => Compiler::child(program, vec!["compile".to_owned()]),
+        None => Compiler::here(),
+    };
+    let runtime = Runtime::start(compiler, cache)?;
+    let library = Arc::new(Library::open(runtime, Blobs::open(dir.join("policies"))?)?);
+    let (reports, received) = mpsc::channel(REPORTS_MAX);
+    let defaults = BTreeMap::from([
+        (Family::Balancing, config.policies.balancing.clone()),
+        (Family::Placement, config.policies.placement.clone()),
+    ]);
+    for (family, name) in &defaults {
+        anyhow::ensure!(
+            library.find(*family, name).is_some(),
+            "`policies.{}` is `{name}`, which is not a default policy; see `pilothouse policy list`",
+            family.name()
+        );
+    }
+    let budgets = BTreeMap::from([
+        (Family::Balancing, budget(Family::Balancing, &config.policies.balancing_budget)),
+        (Family::Placement, budget(Family::Placement, &config.policies.placement_budget)),
+    ]);
+    let seats = match config.policies.seats {
+        0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+        seats => seats,
+    };
+    let slots = Arc::new(Slots::open(Arc::clone(&hub), library, seats, budgets, &defaults, reports)?);
+    let log = DecisionLog::new(store.boot(), config.policies.decisions_kept);
+    let decider = Arc::new(Decider::new(Arc::clone(&hub.fleet), log, clock, seed));
+    let node_id = MemberId::parse(&config.server.node_id)?;
+    Ok((Control { hub, slots, decider, node_id }, received))
+}
+
+fn budget(family: Family, config: &BudgetConfig) -> Budget {
+    let BudgetConfig { fuel, deadline_ms, memory_mib } = *config;
+    Budget { fuel, deadline_ms, memory_bytes: (memory_mib as usize) << 20, ..Budget::of(family) }
+}
+
+fn rules(config: &Config) -> Rules {
+    let registry = &config.registry;
+    let thresholds = |set: &ThresholdsConfig| {
+        let ThresholdsConfig { cpu, memory, disk, latency_ms, error_rate } = *set;
+        Thresholds { cpu, memory, disk, latency_ms, error_rate }
+    };
+    Rules {
+        heartbeat_interval_ms: registry.heartbeat_interval_ms,
+        offline_after_ms: registry.offline_after_ms,
+        remove_after_ms: registry.remove_after_ms,
+        mass_loss_share: registry.mass_loss_share,
+        degraded: thresholds(&registry.health.degraded),
+        unhealthy: thresholds(&registry.health.unhealthy),
+    }
+}
+
+fn geography(config: &Config) -> anyhow::Result<Geography> {
+    let mut geography = Geography::default();
+    for (region, place) in &config.regions {
+        let coordinates = Coordinates { latitude: place.latitude, longitude: place.longitude };
+        geography.places.insert(Label::parse(region)?, coordinates);
+    }
+    for pair in &config.rtt {
+        geography.measured_rtt_ms.insert((Label::parse(&pair.from)?, Label::parse(&pair.to)?), pair.ms);
+    }
+    Ok(geography)
+}
+
+/// This node is a member like any other, and the leader if there is none.
+async fn register_self(config: &Config, control: &Control, address: SocketAddr) -> anyhow::Result<()> {
+    let mut probe = Probe::new(config.server.data_dir.clone());
+    let registration = Registration {
+        id: control.node_id.clone(),
+        kind: MemberKind::Node,
+        endpoint: address.to_string(),
+        hostname: pilothouse_member::hostname(),
+        region: None,
+        zone: None,
+        cluster: None,
+        role: Role::Leader,
+        capacity: config.server.max_agents,
+        weight: 1.0,
+        capabilities: Default::default(),
+        services: Default::default(),
+        cost_per_hour: f32::NAN,
+        carbon_g_per_kwh: f32::NAN,
+        resources: probe.resources(),
+    };
+    let id = control.register(registration).await?.registration.id;
+    if control.leader().is_none_or(|leader| leader.registration.id == id) {
+        control.promote(id).await?;
+    }
+    Ok(())
+}
+
+fn spawn_loops(config: &Config, control: &Control, mut reports: mpsc::Receiver<FaultReport>, tasks: &mut TaskSet) {
+    let publish = Duration::from_millis(config.registry.publish_interval_ms);
+    let hub = Arc::clone(&control.hub);
+    tasks.spawn("publish", move |mut stop| async move {
+        while stop.sleep(publish).await {
+            hub.publish();
+        }
+    });
+    let (hub, slots) = (Arc::clone(&control.hub), Arc::clone(&control.slots));
+    tasks.spawn("tick", move |mut stop| async move {
+        while stop.sleep(Duration::from_millis(250)).await {
+            tick_registry(&hub).await;
+            slots.tick().await;
+        }
+    });
+    let slots = Arc::clone(&control.slots);
+    tasks.spawn("faults", move |mut stop| async move {
+        loop {
+            tokio::select! {
+                () = stop.wait() => break,
+                report = reports.recv() => match report {
+                    Some(report) => slots.faulted(report).await,
+                    None => break,
+                },
+            }
+        }
+    });
+    let (slots, flush) = (Arc::clone(&control.slots), Duration::from_millis(config.policies.state_flush_ms));
+    tasks.spawn("state-flush", move |mut stop| async move {
+        let mut flushed = BTreeMap::new();
+        while stop.sleep(flush).await {
+            slots.flush_state(&mut flushed).await;
+        }
+        slots.flush_state(&mut flushed).await;
+    });
+    let (probed, mut probe) = (control.clone(), Probe::new(config.server.data_dir.clone()));
+    let every = Duration::from_millis(config.registry.probe_interval_ms);
+    tasks.spawn("probe", move |mut stop| async move {
+        while stop.sleep(every).await {
+            if let Err(error) = probed.report(&probed.node_id, &probe.read()) {
+                tracing::debug!(%error, "this node is not registered");
+            }
+        }
+    });
+    if let Some(dir) = config.policies.policy_dir.clone() {
+        let (control, poll) = (control.clone(), Duration::from_millis(config.policies.poll_interval_ms));
+        tasks.spawn("policy-folder", move |stop| watch_folder(dir, control, poll, stop));
+    }
+}
+
+async fn tick_registry(hub: &Hub) {
+    use pilothouse_core::registry::Change;
+    let (changes, removals) = {
+        let mut registry = hub.registry();
+        let changes = registry.tick(hub.clock.now());
+        let gone = changes.iter().filter(|change| matches!(change.change, Change::Unregistered { .. }));
+        let gone = gone.filter_map(|change| change.member.as_ref());
+        let removals: Vec<_> = gone.map(|id| hub.store_member(id, None)).collect();
+        (changes, removals)
+    };
+    hub.announce(changes);
+    for removal in removals {
+        if let Err(error) = removal.await {
+            tracing::error!(%error, "a removed member is still stored");
+        }
+    }
+}
+
+/// Notices are hints; the poll finds what they missed.
+async fn watch_folder(dir: std::path::PathBuf, control: Control, poll: Duration, mut stop: Stop) {
+    let (hint, mut hints) = mpsc::channel(1);
+    let _watcher = notifier(&dir, hint);
+    let mut folder = PolicyDir::new(dir, COMPONENT_BYTES_MAX as u64);
+    folder.remember(remembered(&*control.hub.store));
+    loop {
+        let (found, settling) = folder.scan(control.hub.clock.now());
+        for found in found {
+            take_file(&control, found).await;
+            remember(&*control.hub.store, &folder).await;
+        }
+        let wait = if settling { Duration::from_millis(DEBOUNCE_MS) } else { poll };
+        tokio::select! {
+            () = stop.wait() => break,
+            _ = hints.recv() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+fn notifier(dir: &std::path::Path, hint: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
+    use notify::Watcher as _;
+    let watcher = notify::recommended_watcher(move |_event| {
+        // A full queue already has a hint in it.
+        let _ = hint.try_send(());
+    });
+    let watched = watcher.and_then(|mut watcher| {
+        watcher.watch(dir, notify::RecursiveMode::Recursive)?;
+        Ok(watcher)
+    });
+    watched
+        .inspect_err(|error| tracing::warn!(%error, dir = %dir.display(), "no change notices for the policy folder; it is polled"))
+        .ok()
+}
+
+async fn take_file(control: &Control, found: crate::policy_dir::Found) {
+    let crate::policy_dir::Found { path, slot, bytes, settings } = found;
+    let slots = Arc::clone(&control.slots);
+    let origin = Origin::File(path.clone());
+    let loading = tokio::task::spawn_blocking(move || slots.library().load(&bytes, origin)).await;
+    let loaded = match loading {
+        Ok(Ok(loaded)) => loaded,
+        Ok(Err(error)) => return tracing::warn!(path, %error, "policy file refused"),
+        Err(error) => return tracing::error!(path, %error, "policy file not loaded"),
+    };
+    let slot = slot.unwrap_or_else(|| SlotId::default_of(loaded.loaded.family()));
+    let activation = Activation {
+        slot: slot.clone(),
+        policy: loaded.info.digest.to_string(),
+        settings: settings.unwrap_or_default(),
+        force: false,
+        by: format!("file:{path}"),
+    };
+    match control.activate(activation).await {
+        Ok(_) => tracing::info!(path, %slot, "policy file active"),
+        Err(error) => tracing::warn!(path, %slot, %error, "policy file refused"),
+    }
+}
+
+fn remembered(store: &dyn Store) -> Vec<(String, Digest)> {
+    let entries = store.range("folder/", 1_024).unwrap_or_default();
+    entries
+        .into_iter()
+        .filter_map(|entry| {
+            let digest = Digest::parse(std::str::from_utf8(&entry.value).ok()?)?;
+            Some((entry.key.trim_start_matches("folder/").to_owned(), digest))
+        })
+        .collect()
+}
+
+async fn remember(store: &dyn Store, folder: &PolicyDir) {
+    let handed_on: Vec<_> = folder.handed_on().map(|(path, digest)| (path.to_owned(), digest)).collect();
+    for (path, digest) in handed_on {
+        if let Err(error) = store.txn(Txn::put(format!("folder/{path}"), digest.to_string().into_bytes())).await {
+            tracing::warn!(%error, "the policy folder's state was not stored");
+        }
+    }
+}
