@@ -1,4 +1,8 @@
 //! What can go wrong, by what the caller should do.
+//!
+//! redb or the system -> [`StoreError`] -> the caller's decision
+//!
+//! Invariant: one variant per decision. How an error is shown over a transport is not here.
 
 use std::path::PathBuf;
 
@@ -26,8 +30,8 @@ pub enum StoreError {
         /// Oldest kept.
         oldest: u64,
     },
-    /// A stored value is not what was written.
-    #[error("the value of `{key}` is damaged on disk; restore it from a backup")]
+    /// A stored value is not what was written. Restore the store, or delete the key.
+    #[error("the value of `{key}` is damaged on disk; restore the store from a backup or delete the key")]
     Corrupt {
         /// Its key.
         key: String,
@@ -38,7 +42,28 @@ pub enum StoreError {
         /// The system's reason.
         reason: String,
     },
-    /// Cannot read or open.
+    /// No space is left. Nothing more is written until a restart; reads still work.
+    #[error("the disk is full; free some space and restart the server")]
+    DiskFull,
+    /// The disk refused a read.
+    #[error("the disk refused a read ({reason})")]
+    ReadFailed {
+        /// The system's reason.
+        reason: String,
+    },
+    /// The lease has ended; grant another.
+    #[error("lease {lease} has ended")]
+    LeaseEnded {
+        /// Its name.
+        lease: u64,
+    },
+    /// Another process has the store open.
+    #[error("another server is using the store in {}", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Cannot open.
     #[error("cannot use the store in {}: {reason}", path.display())]
     Unusable {
         /// The folder.
