@@ -29,7 +29,7 @@ const CLEARED: [&str; 9] = [
 fn main() -> Result<(), Box<dyn Error>> {
     let policies = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("..").canonicalize()?;
     let root = policies.join("..").canonicalize()?;
-    for input in ["sdk", "balancing", "placement", "routing", "scaling"] {
+    for input in ["sdk", "balancing", "placement", "routing", "scaling", "faulty"] {
         println!("cargo::rerun-if-changed={}", policies.join(input).display());
     }
     println!("cargo::rerun-if-changed={}", root.join("wit").display());
@@ -40,21 +40,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let target_dir = out.join("wasm");
     compile(&root, &target_dir, &found)?;
-    let mut list = String::from(
-        "/// Every default policy, sorted by family and name.\npub static ALL: &[DefaultPolicy] = &[\n",
-    );
-    for (family, name) in &found {
-        let module =
-            target_dir.join(TARGET).join("policy").join(format!("{family}_{}.wasm", name.replace('-', "_")));
-        let component = out.join(format!("{family}-{name}.wasm"));
-        fs::write(&component, componentize(&module)?)?;
-        writeln!(
-            list,
-            "    DefaultPolicy {{ family: {family:?}, name: {name:?}, bytes: include_bytes!({:?}) }},",
-            component.display().to_string()
-        )?;
+    let mut list = String::new();
+    for (name, faulty, what) in [
+        ("ALL", false, "Every default policy, sorted by family and name."),
+        ("FAULTY", true, "Policies that break on purpose, for the tour and tests."),
+    ] {
+        writeln!(list, "/// {what}\npub static {name}: &[DefaultPolicy] = &[")?;
+        for (family, name) in found.iter().filter(|(family, _)| (family == "faulty") == faulty) {
+            let module =
+                target_dir.join(TARGET).join("policy").join(format!("{family}_{}.wasm", name.replace('-', "_")));
+            let component = out.join(format!("{family}-{name}.wasm"));
+            fs::write(&component, componentize(&module)?)?;
+            let path = component.display().to_string();
+            writeln!(list, "    DefaultPolicy {{ family: {family:?}, name: {name:?}, bytes: include_bytes!({path:?}) }},")?;
+        }
+        list.push_str("];\n");
     }
-    list.push_str("];\n");
     fs::write(out.join("policies.rs"), list)?;
     Ok(())
 }
@@ -62,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// `policies/FAMILY/NAME` with a manifest.
 fn find_policies(policies: &Path) -> Result<Vec<(String, String)>, Box<dyn Error>> {
     let mut found = Vec::new();
-    for family in ["balancing", "placement", "routing", "scaling"] {
+    for family in ["balancing", "placement", "routing", "scaling", "faulty"] {
         let Ok(entries) = fs::read_dir(policies.join(family)) else { continue };
         for entry in entries {
             let entry = entry?;

@@ -1,2 +1,7 @@
-//! The `pilothouse` command.
-fn main() {}
+//! The `pilothouse` command: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pilothouse_cli::main()
+}

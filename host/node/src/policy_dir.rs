@@ -21,14 +21,14 @@ use pilothouse_core::time::Now;
 const FILES_MAX: usize = 256;
 
 /// Two equal readings this far apart make a file complete, ms.
-pub const DEBOUNCE_MS: u64 = 100;
+pub(crate) const DEBOUNCE_MS: u64 = 100;
 
 /// Largest settings file, bytes.
 const SETTINGS_BYTES_MAX: u64 = 64 << 10;
 
 /// A complete new or changed file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub(crate) struct Found {
     /// Path below the folder, for history and messages.
     pub path: String,
     /// The slot, if the path names one; else the family's default.
@@ -48,7 +48,7 @@ struct Seen {
 
 /// The folder's state between scans.
 #[derive(Debug)]
-pub struct PolicyDir {
+pub(crate) struct PolicyDir {
     dir: PathBuf,
     bytes_max: u64,
     seen: BTreeMap<String, Seen>,
@@ -57,24 +57,24 @@ pub struct PolicyDir {
 impl PolicyDir {
     /// Watches a folder; components are read up to `bytes_max`.
     #[must_use]
-    pub fn new(dir: PathBuf, bytes_max: u64) -> Self {
+    pub(crate) fn new(dir: PathBuf, bytes_max: u64) -> Self {
         Self { dir, bytes_max, seen: BTreeMap::new() }
     }
 
     /// Marks contents as handed on in an earlier run, so that a restart does not activate them again.
-    pub fn remember(&mut self, handed_on: impl IntoIterator<Item = (String, Digest)>) {
+    pub(crate) fn remember(&mut self, handed_on: impl IntoIterator<Item = (String, Digest)>) {
         for (path, content) in handed_on {
             self.seen.insert(path, Seen { content, since: Now(0), handed_on: true });
         }
     }
 
     /// What was handed on, for the store.
-    pub fn handed_on(&self) -> impl Iterator<Item = (&str, Digest)> {
+    pub(crate) fn handed_on(&self) -> impl Iterator<Item = (&str, Digest)> {
         self.seen.iter().filter(|(_, seen)| seen.handed_on).map(|(path, seen)| (path.as_str(), seen.content))
     }
 
     /// Reads the folder. The second value says that a file is still settling: scan again after the debounce.
-    pub fn scan(&mut self, now: Now) -> (Vec<Found>, bool) {
+    pub(crate) fn scan(&mut self, now: Now) -> (Vec<Found>, bool) {
         let mut found = Vec::new();
         let mut settling = false;
         for path in self.files() {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 /// A stored record that cannot be read back.
 #[derive(Debug, thiserror::Error)]
-pub enum RecordError {
+pub(crate) enum RecordError {
     /// Not the JSON of this record.
     #[error("record `{key}` is not readable")]
     Malformed {
@@ -37,7 +37,7 @@ pub enum RecordError {
 }
 
 /// Bytes of a record.
-pub fn encode<T: Serialize>(record: &T) -> Vec<u8> {
+pub(crate) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
     // Records are plain structs with string keys; their serialisation cannot fail.
     serde_json::to_vec(record).unwrap_or_default()
 }
@@ -46,25 +46,25 @@ pub fn encode<T: Serialize>(record: &T) -> Vec<u8> {
 ///
 /// # Errors
 /// [`RecordError::Malformed`] names the key.
-pub fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, RecordError> {
+pub(crate) fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, RecordError> {
     serde_json::from_slice(bytes).map_err(|source| RecordError::Malformed { key: key.to_owned(), source })
 }
 
 /// `members/ID`
 #[must_use]
-pub fn member_key(id: &MemberId) -> String {
+pub(crate) fn member_key(id: &MemberId) -> String {
     format!("members/{id}")
 }
 
 /// `assignments/AGENT`
 #[must_use]
-pub fn assignment_key(agent: &AgentName) -> String {
+pub(crate) fn assignment_key(agent: &AgentName) -> String {
     format!("assignments/{agent}")
 }
 
 /// A member: what must survive a restart. Load and status do not: members report again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MemberRecord {
+pub(crate) struct MemberRecord {
     id: String,
     kind: String,
     endpoint: String,
@@ -101,7 +101,7 @@ pub struct MemberRecord {
 impl MemberRecord {
     /// The record of a member.
     #[must_use]
-    pub fn of(member: &Member) -> Self {
+    pub(crate) fn of(member: &Member) -> Self {
         let registration = &member.registration;
         let names = |labels: &BTreeSet<Label>| labels.iter().map(ToString::to_string).collect();
         let known = |value: f32| (!value.is_nan()).then_some(value);
@@ -138,7 +138,7 @@ impl MemberRecord {
     ///
     /// # Errors
     /// [`RecordError::Value`] names the key.
-    pub fn into_member(self) -> Result<Member, RecordError> {
+    pub(crate) fn into_member(self) -> Result<Member, RecordError> {
         let key = format!("members/{}", self.id);
         let bad = |problem: String| RecordError::Value { key: key.clone(), problem };
         let label = |text: &String| Label::parse(text).map_err(|error| bad(error.to_string()));

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 /// Tells tasks to stop.
 #[derive(Debug, Clone)]
-pub struct Stop(watch::Receiver<bool>);
+pub(crate) struct Stop(watch::Receiver<bool>);
 
 impl Stop {
     /// Ends when the signal is given (or its sender is gone).
@@ -30,7 +30,7 @@ impl Stop {
 
 /// All tasks of a server.
 #[derive(Debug)]
-pub struct TaskSet {
+pub(crate) struct TaskSet {
     tasks: JoinSet<&'static str>,
     signal: watch::Sender<bool>,
 }
@@ -43,7 +43,7 @@ impl Default for TaskSet {
 
 impl TaskSet {
     /// Starts a task. It must end soon after its [`Stop`].
-    pub fn spawn<F: Future<Output = ()> + Send + 'static>(
+    pub(crate) fn spawn<F: Future<Output = ()> + Send + 'static>(
         &mut self,
         name: &'static str,
         task: impl FnOnce(Stop) -> F,

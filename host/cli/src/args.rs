@@ -1,0 +1,313 @@
+//! The command line's grammar.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+use crate::exit;
+use crate::output::Output;
+
+/// A WebAssembly-pluggable policy host for federations of clusters.
+#[derive(Debug, Parser)]
+#[command(name = "pilothouse", version, after_help = exit::HELP)]
+pub(crate) struct Args {
+    /// Server to talk to.
+    #[arg(long, global = true, env = "PILOTHOUSE_SERVER", default_value = "http://127.0.0.1:8151")]
+    pub(crate) server: String,
+    /// Bearer token.
+    #[arg(long, global = true, env = "PILOTHOUSE_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// How to print.
+    #[arg(long, global = true, value_enum, default_value = "table")]
+    pub(crate) output: Output,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a server. Example: pilothouse serve --data-dir /var/lib/pilothouse
+    Serve(ServeArgs),
+    /// How the server and its federation are.
+    Status,
+    /// Clusters of the federation.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Nodes of this cluster.
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Which cluster takes a task? Example: pilothouse route --region us-east1 --strategy regional
+    Route(RouteArgs),
+    /// Where does a workload live? Example: pilothouse place --region europe-west1 --alternatives 3
+    Place(PlaceArgs),
+    /// Assign an agent to a node. Example: pilothouse assign codex --service wrapper
+    Assign(AssignArgs),
+    /// Take an agent off its node.
+    Unassign {
+        /// The agent.
+        agent: String,
+    },
+    /// Agents and their nodes.
+    Assignments,
+    /// Policies: list, inspect, load, activate, roll back, history.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Slots: where policies are plugged in.
+    #[command(subcommand)]
+    Slot(SlotCommand),
+    /// Follow what happens. Example: pilothouse events --since 0
+    Events {
+        /// Start after this event; without it, from now on.
+        #[arg(long)]
+        since: Option<u64>,
+        /// Print what there is and end.
+        #[arg(long)]
+        no_follow: bool,
+    },
+    /// Configuration: print the default, check a file, print the schema.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Ask a running server for many decisions and show how fast it was.
+    Bench {
+        /// Decisions in all.
+        #[arg(long, default_value_t = 10_000)]
+        requests: u32,
+        /// Connections at once.
+        #[arg(long, default_value_t = 4)]
+        connections: u32,
+    },
+    /// A tour: a sample federation, every strategy, a live swap, a bad policy.
+    Demo {
+        /// End after the tour instead of serving on.
+        #[arg(long)]
+        exit: bool,
+        /// Address of the demo's own server.
+        #[arg(long, default_value = "127.0.0.1:8151")]
+        listen: SocketAddr,
+        /// Data folder of the demo's own server.
+        #[arg(long, default_value = ".pilothouse/demo")]
+        data_dir: PathBuf,
+    },
+    /// Completions for a shell. Example: pilothouse completions bash > /etc/bash_completion.d/pilothouse
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Compiles a component from stdin to stdout; the server runs this as a child.
+    #[command(hide = true)]
+    Compile,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ServeArgs {
+    /// Configuration file; see `pilothouse config default`.
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// Address to listen on.
+    #[arg(long)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Folder of the store, policies and caches.
+    #[arg(long)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Watched folder of policies.
+    #[arg(long)]
+    pub(crate) policy_dir: Option<PathBuf>,
+    /// Name of this node.
+    #[arg(long)]
+    pub(crate) node_id: Option<String>,
+    /// File with the bearer token.
+    #[arg(long)]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Write the address to this file when ready.
+    #[arg(long)]
+    pub(crate) ready_file: Option<PathBuf>,
+    /// Logs as JSON lines.
+    #[arg(long)]
+    pub(crate) log_json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// All clusters.
+    List,
+    /// One cluster.
+    Get {
+        /// Its id.
+        id: String,
+    },
+    /// Register a cluster. Example: pilothouse cluster register https://c1.example --region us-east1
+    Register(RegisterArgs),
+    /// Remove a cluster.
+    Unregister {
+        /// Its id.
+        id: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RegisterArgs {
+    /// Where the cluster answers.
+    pub(crate) endpoint: String,
+    /// Its id; made from the endpoint if left out.
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// Its region.
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// Its zone.
+    #[arg(long)]
+    pub(crate) zone: Option<String>,
+    /// Most agents it can run.
+    #[arg(long)]
+    pub(crate) max_agents: Option<u32>,
+    /// Relative weight.
+    #[arg(long)]
+    pub(crate) weight: Option<f32>,
+    /// A capability; may be given several times.
+    #[arg(long = "capability")]
+    pub(crate) capabilities: Vec<String>,
+    /// Price of an hour.
+    #[arg(long)]
+    pub(crate) cost_per_hour: Option<f32>,
+    /// Carbon intensity, g CO2e/kWh.
+    #[arg(long)]
+    pub(crate) carbon_g_per_kwh: Option<f32>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// All nodes.
+    List,
+    /// One node.
+    Get {
+        /// Its id.
+        id: String,
+    },
+    /// Stop giving a node new work.
+    Drain {
+        /// Its id.
+        id: String,
+    },
+    /// Give it work again.
+    Undrain {
+        /// Its id.
+        id: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RouteArgs {
+    /// Strategy, if not the default one.
+    #[arg(long)]
+    pub(crate) strategy: Option<String>,
+    /// Region the task comes from.
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// Session it belongs to.
+    #[arg(long)]
+    pub(crate) session: Option<String>,
+    /// A capability it needs; may be given several times.
+    #[arg(long = "capability")]
+    pub(crate) capabilities: Vec<String>,
+    /// How many alternatives to rank.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) alternatives: u32,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PlaceArgs {
+    /// Thousandths of a CPU core it takes.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) cpu_millis: u32,
+    /// MiB of memory it takes.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) memory_mib: u32,
+    /// Region its users are in.
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// A capability it needs; may be given several times.
+    #[arg(long = "capability")]
+    pub(crate) capabilities: Vec<String>,
+    /// How many alternatives to rank.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) alternatives: u32,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AssignArgs {
+    /// The agent.
+    pub(crate) agent: String,
+    /// A service the node must run; may be given several times.
+    #[arg(long = "service")]
+    pub(crate) services: Vec<String>,
+    /// Strategy, if not the default one.
+    #[arg(long)]
+    pub(crate) strategy: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// All policies that the server knows.
+    List,
+    /// One policy, by name or digest.
+    Inspect {
+        /// Name or digest.
+        policy: String,
+    },
+    /// Load a component. Example: pilothouse policy load mine.wasm --activate balancing/default
+    Load {
+        /// The component.
+        file: PathBuf,
+        /// Make it active in this slot at once.
+        #[arg(long)]
+        activate: Option<String>,
+    },
+    /// Make a policy active. Example: pilothouse policy activate balancing/default round-robin
+    Activate {
+        /// The slot.
+        slot: String,
+        /// Name or digest.
+        policy: String,
+        /// Settings as JSON.
+        #[arg(long)]
+        settings: Option<String>,
+        /// Even if it is in quarantine.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Bring the revision before back.
+    Rollback {
+        /// The slot.
+        slot: String,
+    },
+    /// What happened to a slot, newest first.
+    History {
+        /// The slot.
+        slot: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SlotCommand {
+    /// All slots.
+    List,
+    /// One slot.
+    Get {
+        /// For example balancing/default.
+        slot: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print the commented default configuration.
+    Default,
+    /// Check a file.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of the configuration.
+    Schema,
+}

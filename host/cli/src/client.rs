@@ -1,0 +1,96 @@
+//! Talks to a server's REST API.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// Time for a request; loading a policy may compile for 15 s.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// Nobody answers.
+    #[error("no server at {server} ({reason}); start one with `pilothouse serve`, or name it with --server")]
+    Unreachable {
+        /// The address.
+        server: String,
+        /// The system's reason.
+        reason: String,
+    },
+    /// The server said no.
+    #[error("{detail}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The server's words.
+        detail: String,
+    },
+}
+
+/// A connection to one server.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    agent: ureq::Agent,
+    server: String,
+    token: Option<String>,
+}
+
+impl Client {
+    pub(crate) fn new(server: &str, token: Option<String>) -> Self {
+        let config = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build();
+        Self { agent: config.into(), server: server.trim_end_matches('/').to_owned(), token }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Result<Value, ClientError> {
+        self.finish(self.authorised(self.agent.get(self.url(path))).call())
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Result<Value, ClientError> {
+        self.finish(self.authorised(self.agent.delete(self.url(path))).call())
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
+        self.finish(self.authorised(self.agent.post(self.url(path))).send_json(body))
+    }
+
+    pub(crate) fn upload(&self, path: &str, bytes: &[u8]) -> Result<Value, ClientError> {
+        let request = self.authorised(self.agent.post(self.url(path))).content_type("application/wasm");
+        self.finish(request.send(bytes))
+    }
+
+    /// An answer that does not end, as lines.
+    pub(crate) fn stream(&self, path: &str) -> Result<impl std::io::Read + use<>, ClientError> {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let response = self.authorised(agent.get(self.url(path))).call().map_err(|error| self.unreachable(&error))?;
+        Ok(response.into_body().into_reader())
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.server)
+    }
+
+    fn authorised<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
+        match &self.token {
+            Some(token) => request.header("Authorization", format!("Bearer {token}")),
+            None => request,
+        }
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> ClientError {
+        ClientError::Unreachable { server: self.server.clone(), reason: error.to_string() }
+    }
+
+    fn finish(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, ClientError> {
+        let mut response = answer.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let text = response.body_mut().read_to_string().map_err(|error| self.unreachable(&error))?;
+        let value: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok(value);
+        }
+        let said = value.get("detail").or_else(|| value.get("error")).and_then(Value::as_str);
+        let detail = said.map_or_else(|| format!("the server answered {status}"), str::to_owned);
+        Err(ClientError::Refused { status: status.as_u16(), detail })
+    }
+}

@@ -1,0 +1,34 @@
+//! One handler per command.
+
+mod bench;
+mod config;
+mod demo;
+mod events;
+mod remote;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+
+use crate::args::{Args, Command};
+use crate::client::Client;
+
+/// Runs a command to its end.
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let Args { server, token, output, command } = args;
+    let client = Client::new(&server, token);
+    match command {
+        Command::Serve(args) => serve::run(args)?,
+        Command::Demo { exit, listen, data_dir } => return demo::run(exit, listen, &data_dir),
+        Command::Events { since, no_follow } => events::run(&client, since, no_follow, output)?,
+        Command::Config(command) => config::run(&command)?,
+        Command::Bench { requests, connections } => bench::run(&client, requests, connections)?.print(output)?,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "pilothouse", &mut std::io::stdout());
+        }
+        Command::Compile => anyhow::bail!("`compile` is handled before"),
+        remote => remote::run(&client, remote)?.print(output)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

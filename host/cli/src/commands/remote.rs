@@ -1,0 +1,199 @@
+//! Commands that ask a server one thing.
+
+use serde_json::{Value, json};
+
+use crate::args::{ClusterCommand, Command, NodeCommand, PolicyCommand, SlotCommand};
+use crate::client::Client;
+use crate::output::{Report, text};
+
+const CLUSTERS: &[(&str, &str)] = &[
+    ("ID", "id"),
+    ("REGION", "region"),
+    ("STATUS", "status"),
+    ("HEALTH", "health"),
+    ("AGENTS", "active_agents"),
+    ("MAX", "max_agents"),
+    ("COST/H", "cost_per_hour"),
+    ("gCO2/kWh", "carbon_g_per_kwh"),
+    ("CAPABILITIES", "capabilities"),
+];
+const NODES: &[(&str, &str)] = &[
+    ("ID", "id"),
+    ("ADDRESS", "address"),
+    ("ROLE", "role"),
+    ("STATUS", "status"),
+    ("HEALTHY", "healthy"),
+    ("AGENTS", "active_agents"),
+    ("MAX", "max_agents"),
+    ("LOAD", "load"),
+    ("SERVICES", "services"),
+];
+const POLICIES: &[(&str, &str)] = &[
+    ("FAMILY", "family"),
+    ("NAME", "name"),
+    ("VERSION", "version"),
+    ("SIZE", "size_bytes"),
+    ("ORIGIN", "origin"),
+    ("SUMMARY", "summary"),
+];
+const SLOTS: &[(&str, &str)] = &[
+    ("SLOT", "id"),
+    ("ACTIVE", "active.policy"),
+    ("VERSION", "active.version"),
+    ("PREVIOUS", "previous.policy"),
+    ("GENERATION", "generation"),
+    ("SERVING", "serving.workers"),
+    ("OF", "serving.of"),
+];
+const HISTORY: &[(&str, &str)] = &[
+    ("AT", "at"),
+    ("WHAT", "what"),
+    ("POLICY", "revision.policy"),
+    ("REVISION", "revision.id"),
+    ("BY", "by"),
+    ("DETAIL", "detail"),
+];
+const ASSIGNMENTS: &[(&str, &str)] =
+    &[("AGENT", "agent_name"), ("NODE", "node_id"), ("STATUS", "status"), ("ASSIGNED", "assigned_at")];
+
+pub(super) fn run(client: &Client, command: Command) -> anyhow::Result<Report> {
+    Ok(match command {
+        Command::Status => Report::fields(client.get("/api/v1/status")?),
+        Command::Cluster(command) => cluster(client, command)?,
+        Command::Node(command) => node(client, command)?,
+        Command::Route(args) => {
+            let body = json!({
+                "strategy": args.strategy,
+                "session": args.session,
+                "alternatives": args.alternatives,
+                "requirement": { "preferred_region": args.region, "required_capabilities": args.capabilities },
+            });
+            decision(client.post("/api/v1/route", &body)?)
+        }
+        Command::Place(args) => {
+            let body = json!({
+                "needs": { "cpu_millis": args.cpu_millis, "memory_mib": args.memory_mib },
+                "alternatives": args.alternatives,
+                "requirement": { "preferred_region": args.region, "required_capabilities": args.capabilities },
+            });
+            decision(client.post("/api/v1/place", &body)?)
+        }
+        Command::Assign(args) => {
+            let body = json!({ "agent_name": args.agent, "services": args.services, "strategy": args.strategy });
+            let answer = client.post("/api/cluster/assignments", &body)?;
+            let line = format!("{} runs on {}", args.agent, text(&answer, "assignment.node_id"));
+            Report::new(answer, line)
+        }
+        Command::Unassign { agent } => {
+            let answer = client.delete(&format!("/api/cluster/assignments/{agent}"))?;
+            Report::new(answer, format!("{agent} is unassigned"))
+        }
+        Command::Assignments => Report::list(client.get("/api/cluster/assignments")?, "assignments", ASSIGNMENTS),
+        Command::Policy(command) => policy(client, command)?,
+        Command::Slot(SlotCommand::List) => Report::list(client.get("/api/v1/slots")?, "slots", SLOTS),
+        Command::Slot(SlotCommand::Get { slot }) => Report::fields(client.get(&format!("/api/v1/slots/{slot}"))?),
+        other => anyhow::bail!("{other:?} is not a question to a server"),
+    })
+}
+
+fn cluster(client: &Client, command: ClusterCommand) -> anyhow::Result<Report> {
+    Ok(match command {
+        ClusterCommand::List => Report::list(client.get("/api/v1/clusters")?, "clusters", CLUSTERS),
+        ClusterCommand::Get { id } => Report::fields(client.get(&format!("/api/v1/clusters/{id}"))?),
+        ClusterCommand::Register(args) => {
+            let body = json!({
+                "id": args.id,
+                "endpoint": args.endpoint,
+                "region": args.region,
+                "zone": args.zone,
+                "max_agents": args.max_agents,
+                "weight": args.weight,
+                "capabilities": args.capabilities,
+                "cost_per_hour": args.cost_per_hour,
+                "carbon_g_per_kwh": args.carbon_g_per_kwh,
+            });
+            let answer = client.post("/api/v1/clusters", &body)?;
+            let line = format!("registered {}", text(&answer, "id"));
+            Report::new(answer, line)
+        }
+        ClusterCommand::Unregister { id } => {
+            Report::new(client.delete(&format!("/api/v1/clusters/{id}"))?, format!("unregistered {id}"))
+        }
+    })
+}
+
+fn node(client: &Client, command: NodeCommand) -> anyhow::Result<Report> {
+    let one = |id: &str| format!("/api/cluster/nodes/{id}");
+    Ok(match command {
+        NodeCommand::List => Report::list(client.get("/api/cluster/nodes")?, "nodes", NODES),
+        NodeCommand::Get { id } => Report::fields(client.get(&one(&id))?),
+        NodeCommand::Drain { id } => {
+            Report::new(client.post(&format!("{}/drain", one(&id)), &Value::Null)?, format!("{id} gets no new work"))
+        }
+        NodeCommand::Undrain { id } => {
+            Report::new(client.delete(&format!("{}/drain", one(&id)))?, format!("{id} gets work again"))
+        }
+    })
+}
+
+fn policy(client: &Client, command: PolicyCommand) -> anyhow::Result<Report> {
+    Ok(match command {
+        PolicyCommand::List => Report::list(client.get("/api/v1/policies")?, "policies", POLICIES),
+        PolicyCommand::Inspect { policy } => Report::fields(client.get(&format!("/api/v1/policies/{policy}"))?),
+        PolicyCommand::Load { file, activate } => {
+            let bytes = std::fs::read(&file).map_err(|error| anyhow::anyhow!("cannot read {}: {error}", file.display()))?;
+            let query = activate.as_deref().map(|slot| format!("?activate={slot}")).unwrap_or_default();
+            let answer = client.upload(&format!("/api/v1/policies{query}"), &bytes)?;
+            let loaded = answer.get("policy").unwrap_or(&answer);
+            let name = format!("{} {}", text(loaded, "name"), text(loaded, "version"));
+            let line = match activate {
+                Some(slot) => format!("{name} is active in {slot}"),
+                None => format!("{name} is loaded; activate it with `pilothouse policy activate SLOT {}`", text(loaded, "name")),
+            };
+            Report::new(answer, line)
+        }
+        PolicyCommand::Activate { slot, policy, settings, force } => {
+            let settings: Value = settings.as_deref().map(serde_json::from_str).transpose()?.unwrap_or(Value::Null);
+            let body = json!({ "policy": policy, "settings": settings, "force": force });
+            let answer = client.post(&format!("/api/v1/slots/{slot}/activate"), &body)?;
+            let workers = (text(&answer, "serving.workers"), text(&answer, "serving.of"));
+            let line = format!("{policy} is active in {slot}: served by {} of {} workers", workers.0, workers.1);
+            Report::new(answer, line)
+        }
+        PolicyCommand::Rollback { slot } => {
+            let answer = client.post(&format!("/api/v1/slots/{slot}/rollback"), &Value::Null)?;
+            let line = format!("{} is active in {slot} again", text(&answer, "active.policy"));
+            Report::new(answer, line)
+        }
+        PolicyCommand::History { slot } => {
+            Report::list(client.get(&format!("/api/v1/slots/{slot}/history"))?, "history", HISTORY)
+        }
+    })
+}
+
+fn decision(answer: Value) -> Report {
+    let mut lines = vec![
+        format!("{} ({})", text(&answer, "member"), text(&answer, "region")),
+        format!(
+            "  {} by {} {}, score {}, one of {} eligible, {} µs, {}",
+            text(&answer, "reason"),
+            text(&answer, "policy"),
+            text(&answer, "version"),
+            text(&answer, "score"),
+            text(&answer, "eligible"),
+            text(&answer, "took_us"),
+            text(&answer, "id"),
+        ),
+    ];
+    for alternative in answer.get("alternatives").and_then(Value::as_array).into_iter().flatten() {
+        let factors: Vec<String> = alternative
+            .get("factors")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| format!("{name} {}", text(alternative, &format!("factors.{name}"))))
+            .collect();
+        lines.push(format!("  or {}: score {}; {}", text(alternative, "member"), text(alternative, "score"), factors.join(", ")));
+    }
+    Report::new(answer, lines.join("\n"))
+}
