@@ -4,6 +4,7 @@
 //!
 //! Invariant: the writer prints a number after its answer, so what is printed was acknowledged. Power cuts are not here: they
 //! are tested on the simulated disk.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of a test fail by panicking")]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};

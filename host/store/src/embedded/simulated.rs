@@ -24,6 +24,7 @@ struct State {
     /// What a refused one says.
     refusal: Option<io::ErrorKind>,
     refused: u64,
+    refused_syncs: u64,
 }
 
 /// A handle on the disk; clones share it.
@@ -41,9 +42,10 @@ impl Disk {
         (state.left, state.refusal) = (Some(operations), Some(kind));
     }
 
-    /// How often it was asked again after the first refusal.
-    pub(super) fn asked_again(&self) -> u64 {
-        self.state().refused.saturating_sub(1)
+    /// Refused changes and syncs, and refused syncs alone.
+    pub(super) fn refused(&self) -> (u64, u64) {
+        let state = self.state();
+        (state.refused, state.refused_syncs)
     }
 
     /// Cuts the power: of what was not synced, some sectors are there. The disk works again.
@@ -109,7 +111,7 @@ impl StorageBackend for Disk {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.state();
-        state.allowed()?;
+        state.allowed().inspect_err(|_| state.refused_syncs += 1)?;
         for (offset, data) in std::mem::take(&mut state.pending) {
             state.durable[offset..offset + data.len()].copy_from_slice(&data);
         }
