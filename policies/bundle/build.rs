@@ -47,12 +47,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     ] {
         writeln!(list, "/// {what}\npub static {name}: &[DefaultPolicy] = &[")?;
         for (family, name) in found.iter().filter(|(family, _)| (family == "faulty") == faulty) {
-            let module =
-                target_dir.join(TARGET).join("policy").join(format!("{family}_{}.wasm", name.replace('-', "_")));
+            let module = target_dir
+                .join(TARGET)
+                .join("policy")
+                .join(format!("{family}_{}.wasm", name.replace('-', "_")));
             let component = out.join(format!("{family}-{name}.wasm"));
             fs::write(&component, componentize(&module)?)?;
             let path = component.display().to_string();
-            writeln!(list, "    DefaultPolicy {{ family: {family:?}, name: {name:?}, bytes: include_bytes!({path:?}) }},")?;
+            writeln!(
+                list,
+                "    DefaultPolicy {{ family: {family:?}, name: {name:?}, bytes: include_bytes!({path:?}) }},"
+            )?;
         }
         list.push_str("];\n");
     }

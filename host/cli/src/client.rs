@@ -38,7 +38,8 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(server: &str, token: Option<String>) -> Self {
-        let config = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build();
+        let config =
+            ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build();
         Self { agent: config.into(), server: server.trim_end_matches('/').to_owned(), token }
     }
 
@@ -62,7 +63,8 @@ impl Client {
     /// An answer that does not end, as lines.
     pub(crate) fn stream(&self, path: &str) -> Result<impl std::io::Read + use<>, ClientError> {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let response = self.authorised(agent.get(self.url(path))).call().map_err(|error| self.unreachable(&error))?;
+        let response =
+            self.authorised(agent.get(self.url(path))).call().map_err(|error| self.unreachable(&error))?;
         Ok(response.into_body().into_reader())
     }
 
@@ -81,7 +83,10 @@ impl Client {
         ClientError::Unreachable { server: self.server.clone(), reason: error.to_string() }
     }
 
-    fn finish(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, ClientError> {
+    fn finish(
+        &self,
+        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Value, ClientError> {
         let mut response = answer.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         let text = response.body_mut().read_to_string().map_err(|error| self.unreachable(&error))?;

@@ -6,7 +6,8 @@ use crate::client::ClientError;
 use crate::output;
 
 /// What `--help` says of exit codes.
-pub(crate) const HELP: &str = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 server not reachable, 4 not found";
+pub(crate) const HELP: &str =
+    "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 server not reachable, 4 not found";
 
 /// Prints an error with its causes and gives its code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {

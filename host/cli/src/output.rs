@@ -30,7 +30,7 @@ impl Report {
     /// A table of some fields (`title=path`) of the objects in a list.
     pub(crate) fn list(json: Value, list: &str, columns: &[(&str, &str)]) -> Self {
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
         table.set_header(columns.iter().map(|(title, _)| Cell::new(title)));
         for row in json.get(list).and_then(Value::as_array).into_iter().flatten() {
             table.add_row(columns.iter().map(|(_, path)| Cell::new(text(row, path))));
@@ -77,7 +77,8 @@ pub(crate) fn text(value: &Value, path: &str) -> String {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(items)) => {
-            let texts = items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned));
+            let texts =
+                items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned));
             texts.collect::<Vec<_>>().join(" ")
         }
         Some(Value::Number(number)) if number.is_f64() => {

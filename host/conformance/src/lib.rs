@@ -55,7 +55,12 @@ pub fn fleet(size: u32) -> Fleet {
             carbon_g_per_kwh: f32::NAN,
             resources: Resources::default(),
         };
-        let report = LoadReport { cpu: Some(0.5), active: Some(index), latency_ms: Some(0.0), ..LoadReport::default() };
+        let report = LoadReport {
+            cpu: Some(0.5),
+            active: Some(index),
+            latency_ms: Some(0.0),
+            ..LoadReport::default()
+        };
         let _ = registry.register(registration, Now(1_000), WallMs(0));
         if index % 3 != 0 {
             let _ = registry.report(&id, &report, Now(1_000), WallMs(0));
@@ -76,7 +81,8 @@ pub fn smoke(policy: &dyn Policy) -> Vec<Finding> {
         let Ok(class) = classes.resolve(&fleet, &Requirement::default()) else { continue };
         for seed in 0..3 {
             if let Err(finding) = ask(policy, &fleet, &class, seed) {
-                findings.push(Finding { detail: format!("with {size} members: {}", finding.detail), ..finding });
+                findings
+                    .push(Finding { detail: format!("with {size} members: {}", finding.detail), ..finding });
             }
         }
     }
@@ -90,13 +96,19 @@ fn ask(policy: &dyn Policy, fleet: &Fleet, class: &EligibleClass, seed: u64) -> 
             let request = BalancingRequest { seed, now_ms, session: (seed == 2).then_some(seed) };
             answered("choose", port.choose(fleet, class, &request).map(drop))?;
             answered("rank", port.rank(fleet, class, &request, 3).map(drop))?;
-            answered("choose-many", port.choose_many(fleet, class, &[request; 3]).map(drop).map_err(PolicyError::Fault))
+            answered(
+                "choose-many",
+                port.choose_many(fleet, class, &[request; 3]).map(drop).map_err(PolicyError::Fault),
+            )
         }
         Decision::Placement(port) => {
             let request = PlacementRequest { seed, now_ms, needs, priority: 0 };
             answered("place", port.place(fleet, class, &request).map(drop))?;
             answered("rank", port.rank(fleet, class, &request, 3).map(drop))?;
-            answered("place-many", port.place_many(fleet, class, &[request; 3]).map(drop).map_err(PolicyError::Fault))
+            answered(
+                "place-many",
+                port.place_many(fleet, class, &[request; 3]).map(drop).map_err(PolicyError::Fault),
+            )
         }
         Decision::Routing(port) => {
             let request = RoutingRequest { seed, now_ms, traffic_class: 3, latency_goal_ms: 0.0 };

@@ -13,7 +13,7 @@ use pilothouse_core::id::Digest;
 
 /// Why a component could not be kept or found.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BlobError {
+pub enum BlobError {
     /// No component with this digest was ever kept.
     #[error("component {0} is not on disk")]
     Missing(Digest),
@@ -33,7 +33,7 @@ pub(crate) enum BlobError {
 
 /// A folder of components.
 #[derive(Debug)]
-pub(crate) struct Blobs {
+pub struct Blobs {
     dir: PathBuf,
 }
 
@@ -42,7 +42,7 @@ impl Blobs {
     ///
     /// # Errors
     /// [`BlobError::Disk`].
-    pub(crate) fn open(dir: PathBuf) -> Result<Self, BlobError> {
+    pub fn open(dir: PathBuf) -> Result<Self, BlobError> {
         let disk = |source| BlobError::Disk { path: dir.clone(), source };
         fs::create_dir_all(&dir).map_err(disk)?;
         for entry in fs::read_dir(&dir).map_err(disk)?.flatten() {
@@ -57,7 +57,7 @@ impl Blobs {
     ///
     /// # Errors
     /// [`BlobError::Disk`].
-    pub(crate) fn put(&self, digest: Digest, bytes: &[u8]) -> Result<(), BlobError> {
+    pub fn put(&self, digest: Digest, bytes: &[u8]) -> Result<(), BlobError> {
         if self.get(digest).is_ok() {
             return Ok(());
         }
@@ -74,7 +74,7 @@ impl Blobs {
     ///
     /// # Errors
     /// [`BlobError`].
-    pub(crate) fn get(&self, digest: Digest) -> Result<Vec<u8>, BlobError> {
+    pub fn get(&self, digest: Digest) -> Result<Vec<u8>, BlobError> {
         let path = self.path(digest);
         let bytes = fs::read(&path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => BlobError::Missing(digest),

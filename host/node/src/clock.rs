@@ -11,32 +11,32 @@ const START_MS: u64 = 1_000;
 
 /// Reads the time.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Clock {
+pub struct Clock {
     started: Instant,
 }
 
 impl Clock {
     /// A clock that starts now.
     #[must_use]
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Self { started: instant() }
     }
 
     /// Monotonic time.
     #[must_use]
-    pub(crate) fn now(&self) -> Now {
+    pub fn now(&self) -> Now {
         Now(START_MS + u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - START_MS))
     }
 
     /// Nanoseconds since the start, for measuring.
     #[must_use]
-    pub(crate) fn nanos(&self) -> u64 {
+    pub fn nanos(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Wall time, for people.
     #[must_use]
-    pub(crate) fn wall(&self) -> WallMs {
+    pub fn wall(&self) -> WallMs {
         #[expect(clippy::disallowed_methods, reason = "this is the server's clock")]
         let now = SystemTime::now();
         let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

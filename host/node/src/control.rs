@@ -12,8 +12,8 @@ use pilothouse_core::policy::request::{BalancingRequest, PlacementRequest};
 use pilothouse_core::registry::{Recommendation, RegisterError, ReportError, Stats};
 use pilothouse_core::slot::{HistoryEntry, Origin, SlotId};
 use pilothouse_transport::service::{
-    Activation, Alternative, ControlPlane, Decided, Identity, Pending, PlaceQuery, PolicyInfo, RouteQuery, ServiceError,
-    SlotInfo,
+    Activation, Alternative, ControlPlane, Decided, Identity, Pending, PlaceQuery, PolicyInfo, RouteQuery,
+    ServiceError, SlotInfo,
 };
 use tokio::sync::broadcast;
 use xxhash_rust::xxh3::xxh3_64;
@@ -51,7 +51,8 @@ impl Control {
                 SlotId { family, name: Label::parse(&name.replace('_', "-")).map_err(|_| unknown())? }
             }
         };
-        let missing = || ServiceError::NotFound { what: "strategy", name: strategy.unwrap_or("default").to_owned() };
+        let missing =
+            || ServiceError::NotFound { what: "strategy", name: strategy.unwrap_or("default").to_owned() };
         self.slots.live(&id).ok_or_else(missing)
     }
 
@@ -156,7 +157,9 @@ fn recorded(decision: &Decision, slot: &SlotId) -> Decided {
         endpoint: decision.member.endpoint.clone(),
         region: decision.member.region.as_ref().map(ToString::to_string),
         score: decision.choice.score,
-        reason: about.map_or("the host's own choice", |about| about.reason(decision.choice.reason)).to_owned(),
+        reason: about
+            .map_or("the host's own choice", |about| about.reason(decision.choice.reason))
+            .to_owned(),
         policy: revision.map_or("native", |revision| &revision.name).to_owned(),
         version: revision.map_or("", |revision| &revision.version).to_owned(),
         revision: revision.map(|revision| revision.id),
@@ -199,7 +202,11 @@ impl ControlPlane for Control {
 
     fn members(&self, kind: Option<MemberKind>) -> Vec<Member> {
         let registry = self.hub.registry();
-        registry.members().filter(|member| kind.is_none_or(|kind| member.registration.kind == kind)).cloned().collect()
+        registry
+            .members()
+            .filter(|member| kind.is_none_or(|kind| member.registration.kind == kind))
+            .cloned()
+            .collect()
     }
 
     fn member(&self, id: &MemberId) -> Option<Member> {
@@ -249,9 +256,10 @@ impl ControlPlane for Control {
         let reported = self.hub.registry().report(id, report, now, wall);
         let (recommendation, changes) = reported.map_err(|error| match error {
             ReportError::Unknown(id) => missing_member(&id),
-            ReportError::Invalid { field, value, problem } => {
-                ServiceError::Invalid { field: field.to_owned(), problem: format!("{value} is out of range; {problem}") }
-            }
+            ReportError::Invalid { field, value, problem } => ServiceError::Invalid {
+                field: field.to_owned(),
+                problem: format!("{value} is out of range; {problem}"),
+            },
         })?;
         self.hub.announce(changes);
         Ok(recommendation)
@@ -353,7 +361,9 @@ impl ControlPlane for Control {
         Box::pin(async move {
             let loading = tokio::task::spawn_blocking(move || slots.library().load(&bytes, Origin::Api));
             let loaded = loading.await.map_err(|_| ServiceError::Busy)?;
-            loaded.map(|loaded| Arc::clone(&loaded.info)).map_err(|error| ServiceError::PolicyRefused(error.to_string()))
+            loaded
+                .map(|loaded| Arc::clone(&loaded.info))
+                .map_err(|error| ServiceError::PolicyRefused(error.to_string()))
         })
     }
 
@@ -385,8 +395,9 @@ fn register_refused(error: &RegisterError) -> ServiceError {
         RegisterError::EndpointTaken { .. } | RegisterError::Full | RegisterError::TooManyNames(_) => {
             ServiceError::Conflict(error.to_string())
         }
-        RegisterError::Invalid { field, value, problem } => {
-            ServiceError::Invalid { field: (*field).to_owned(), problem: format!("{value} is out of range; {problem}") }
-        }
+        RegisterError::Invalid { field, value, problem } => ServiceError::Invalid {
+            field: (*field).to_owned(),
+            problem: format!("{value} is out of range; {problem}"),
+        },
     }
 }

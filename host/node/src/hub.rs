@@ -63,7 +63,12 @@ impl Hub {
     ///
     /// # Errors
     /// If the store or a record cannot be read.
-    pub fn open(mut registry: Registry, store: Arc<dyn Store>, clock: Clock, seed: u64) -> anyhow::Result<Self> {
+    pub fn open(
+        mut registry: Registry,
+        store: Arc<dyn Store>,
+        clock: Clock,
+        seed: u64,
+    ) -> anyhow::Result<Self> {
         let mut members = Vec::new();
         for entry in store.range("members/", RECORDS_MAX)? {
             members.push(decode::<MemberRecord>(&entry.key, &entry.value)?.into_member()?);
@@ -149,7 +154,11 @@ impl Hub {
     ///
     /// # Errors
     /// [`ServiceError`].
-    pub fn assign(&self, agent: &AgentName, member: &MemberId) -> Result<(Assignment, Pending<TxnOutcome>), ServiceError> {
+    pub fn assign(
+        &self,
+        agent: &AgentName,
+        member: &MemberId,
+    ) -> Result<(Assignment, Pending<TxnOutcome>), ServiceError> {
         let mut registry = self.registry();
         let mut assignments = self.assignments();
         let before = assignments.get(agent).map(|old| old.member.clone());
@@ -160,7 +169,8 @@ impl Hub {
             registry.count_assigned(&before, false, Resources::default());
         }
         registry.count_assigned(member, true, Resources::default());
-        let write = self.store.txn(Txn::put(records::assignment_key(agent), encode(&assignment_record(&assignment))));
+        let write =
+            self.store.txn(Txn::put(records::assignment_key(agent), encode(&assignment_record(&assignment))));
         drop((registry, assignments));
         self.emit(EventKind::Assigned(assignment.clone()));
         Ok((assignment, write))
@@ -189,7 +199,10 @@ fn assignment_record(assignment: &Assignment) -> AssignmentRecord {
 }
 
 fn read_assignment(key: &str, record: AssignmentRecord) -> Result<Assignment, RecordError> {
-    let bad = |error: pilothouse_core::id::IdError| RecordError::Value { key: key.to_owned(), problem: error.to_string() };
+    let bad = |error: pilothouse_core::id::IdError| RecordError::Value {
+        key: key.to_owned(),
+        problem: error.to_string(),
+    };
     Ok(Assignment {
         agent: AgentName::parse(&record.agent).map_err(bad)?,
         member: MemberId::parse(&record.member).map_err(bad)?,

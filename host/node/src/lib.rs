@@ -5,8 +5,8 @@
 //! Invariant: this is the only crate that sees all the others, and the only one that spawns. Rules are in core; here
 //! they are called in the right order.
 
-mod blobs;
-mod clock;
+pub mod blobs;
+pub mod clock;
 pub mod config;
 pub mod control;
 pub mod decide;

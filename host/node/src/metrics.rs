@@ -18,10 +18,20 @@ pub(crate) fn text(hub: &Hub, slots: &Slots) -> String {
     let _ = writeln!(out, "pilothouse_fleet_epoch {}", hub.fleet.load().epoch);
     family(&mut out, "pilothouse_assignments", "gauge", "Agents assigned.");
     let _ = writeln!(out, "pilothouse_assignments {}", hub.assignments().iter().len());
-    family(&mut out, "pilothouse_decisions_total", "counter", "Decisions by slot and link of the fallback chain.");
+    family(
+        &mut out,
+        "pilothouse_decisions_total",
+        "counter",
+        "Decisions by slot and link of the fallback chain.",
+    );
     for slot in slots.all_live() {
         for (link, count) in slot.answers() {
-            let _ = writeln!(out, "pilothouse_decisions_total{{slot=\"{}\",link=\"{}\"}} {count}", slot.id, link.name());
+            let _ = writeln!(
+                out,
+                "pilothouse_decisions_total{{slot=\"{}\",link=\"{}\"}} {count}",
+                slot.id,
+                link.name()
+            );
         }
     }
     decision_times(&mut out, slots);
@@ -51,8 +61,13 @@ fn decision_times(out: &mut String, slots: &Slots) {
         #[expect(clippy::cast_precision_loss, reason = "seconds for a chart")]
         for (index, count) in counts.iter().enumerate() {
             below += count;
-            let bound = TIME_BOUNDS_NS.get(index).map_or("+Inf".to_owned(), |&ns| (ns as f64 / 1e9).to_string());
-            let _ = writeln!(out, "pilothouse_decision_seconds_bucket{{slot=\"{}\",le=\"{bound}\"}} {below}", slot.id);
+            let bound =
+                TIME_BOUNDS_NS.get(index).map_or("+Inf".to_owned(), |&ns| (ns as f64 / 1e9).to_string());
+            let _ = writeln!(
+                out,
+                "pilothouse_decision_seconds_bucket{{slot=\"{}\",le=\"{bound}\"}} {below}",
+                slot.id
+            );
         }
         #[expect(clippy::cast_precision_loss, reason = "seconds for a chart")]
         let sum = sum_ns as f64 / 1e9;
@@ -66,7 +81,12 @@ fn policies(out: &mut String, slots: &Slots) {
     family(out, "pilothouse_policy_faults_total", "counter", "Faults of the active revision by kind.");
     for info in &infos {
         for (kind, count) in &info.faults {
-            let _ = writeln!(out, "pilothouse_policy_faults_total{{slot=\"{}\",kind=\"{}\"}} {count}", info.id, kind.name());
+            let _ = writeln!(
+                out,
+                "pilothouse_policy_faults_total{{slot=\"{}\",kind=\"{}\"}} {count}",
+                info.id,
+                kind.name()
+            );
         }
     }
     for (name, help, value) in [
@@ -78,7 +98,8 @@ fn policies(out: &mut String, slots: &Slots) {
         family(out, name, if value == 2 { "gauge" } else { "counter" }, help);
         for info in &infos {
             let usage = info.usage;
-            let number = [info.generation, usage.fuel, usage.memory_bytes, usage.instances].get(value).copied();
+            let number =
+                [info.generation, usage.fuel, usage.memory_bytes, usage.instances].get(value).copied();
             let _ = writeln!(out, "{name}{{slot=\"{}\"}} {}", info.id, number.unwrap_or_default());
         }
     }

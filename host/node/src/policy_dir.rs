@@ -100,9 +100,9 @@ impl PolicyDir {
 
     fn files(&self) -> Vec<String> {
         let mut paths = Vec::new();
-        for (folder, prefix) in std::iter::once((self.dir.clone(), String::new()))
-            .chain(Family::ALL.iter().map(|family| (self.dir.join(family.name()), format!("{}/", family.name()))))
-        {
+        for (folder, prefix) in std::iter::once((self.dir.clone(), String::new())).chain(
+            Family::ALL.iter().map(|family| (self.dir.join(family.name()), format!("{}/", family.name()))),
+        ) {
             let Ok(entries) = fs::read_dir(&folder) else { continue };
             for entry in entries.flatten() {
                 let name = entry.file_name();
@@ -206,7 +206,8 @@ mod tests {
         folder.write("a.wasm", b"x");
         folder.scan();
         folder.scan();
-        let kept: Vec<_> = folder.watched.handed_on().map(|(path, digest)| (path.to_owned(), digest)).collect();
+        let kept: Vec<_> =
+            folder.watched.handed_on().map(|(path, digest)| (path.to_owned(), digest)).collect();
         folder.watched = PolicyDir::new(folder.dir.path().to_owned(), 1 << 10);
         folder.watched.remember(kept);
         assert_eq!((folder.scan(), folder.scan()), (vec![], vec![]));

@@ -200,5 +200,7 @@ fn role_name(role: Role) -> &'static str {
 }
 
 fn parse_role(text: &str) -> Option<Role> {
-    [Role::Leader, Role::Worker, Role::Replica, Role::Standby].into_iter().find(|&role| role_name(role) == text)
+    [Role::Leader, Role::Worker, Role::Replica, Role::Standby]
+        .into_iter()
+        .find(|&role| role_name(role) == text)
 }

@@ -81,7 +81,8 @@ pub async fn start(config: &Config, program: Option<std::path::PathBuf>) -> anyh
 }
 
 fn read_token(path: &std::path::Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read token file {}", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read token file {}", path.display()))?;
     let token = text.trim().to_owned();
     anyhow::ensure!(token.len() >= 16, "the token in {} is shorter than 16 characters", path.display());
     Ok(token)
@@ -105,7 +106,12 @@ fn open(
     rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
     let seed = u64::from_le_bytes(seed);
     let store: Arc<dyn Store> = Arc::new(Embedded::open(dir)?);
-    let hub = Arc::new(Hub::open(Registry::new(rules(config), geography(config)?), Arc::clone(&store), clock, seed)?);
+    let hub = Arc::new(Hub::open(
+        Registry::new(rules(config), geography(config)?),
+        Arc::clone(&store),
+        clock,
+        seed,
+    )?);
     let cache = if config.policies.cache { Cache::open(&dir.join("code"))? } else { Cache::none() };
     let compiler = match program.filter(|_| config.policies.compile_in_child) {
         Some(program) => Compiler::child(program, vec!["compile".to_owned()]),
@@ -200,7 +206,12 @@ async fn register_self(config: &Config, control: &Control, address: SocketAddr) 
     Ok(())
 }
 
-fn spawn_loops(config: &Config, control: &Control, mut reports: mpsc::Receiver<FaultReport>, tasks: &mut TaskSet) {
+fn spawn_loops(
+    config: &Config,
+    control: &Control,
+    mut reports: mpsc::Receiver<FaultReport>,
+    tasks: &mut TaskSet,
+) {
     let publish = Duration::from_millis(config.registry.publish_interval_ms);
     let hub = Arc::clone(&control.hub);
     tasks.spawn("publish", move |mut stop| async move {
@@ -342,7 +353,9 @@ fn remembered(store: &dyn Store) -> Vec<(String, Digest)> {
 async fn remember(store: &dyn Store, folder: &PolicyDir) {
     let handed_on: Vec<_> = folder.handed_on().map(|(path, digest)| (path.to_owned(), digest)).collect();
     for (path, digest) in handed_on {
-        if let Err(error) = store.txn(Txn::put(format!("folder/{path}"), digest.to_string().into_bytes())).await {
+        if let Err(error) =
+            store.txn(Txn::put(format!("folder/{path}"), digest.to_string().into_bytes())).await
+        {
             tracing::warn!(%error, "the policy folder's state was not stored");
         }
     }

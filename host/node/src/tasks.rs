@@ -15,12 +15,12 @@ pub(crate) struct Stop(watch::Receiver<bool>);
 
 impl Stop {
     /// Ends when the signal is given (or its sender is gone).
-    pub async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         let _ = self.0.wait_for(|stop| *stop).await;
     }
 
     /// Sleeps for the period; `false` if the signal came first.
-    pub async fn sleep(&mut self, period: Duration) -> bool {
+    pub(crate) async fn sleep(&mut self, period: Duration) -> bool {
         tokio::select! {
             () = self.wait() => false,
             () = tokio::time::sleep(period) => true,
@@ -56,7 +56,7 @@ impl TaskSet {
     }
 
     /// Gives the signal and waits for every task, at most `patience`; what is left then is aborted.
-    pub async fn stop(mut self, patience: Duration) {
+    pub(crate) async fn stop(mut self, patience: Duration) {
         let _ = self.signal.send(true);
         let all = async {
             while let Some(ended) = self.tasks.join_next().await {

@@ -39,7 +39,12 @@ pub(super) fn run(client: &Client, requests: u32, connections: u32) -> anyhow::R
     let mut times = times.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     times.sort_unstable();
     let micros = |share: f64| {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a rank")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a rank"
+        )]
         let rank = (times.len() as f64 * share) as usize;
         times.get(rank.min(times.len().saturating_sub(1))).copied().unwrap_or_default() / 1_000
     };

@@ -1,6 +1,6 @@
 //! `events`: prints what happens, and comes back when the connection breaks.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::BufReader;
 
 use serde_json::Value;
 
@@ -10,7 +10,12 @@ use crate::output::{self, Output, data, note, text};
 /// Tries to come back before giving up.
 const RECONNECTS_MAX: u32 = 10;
 
-pub(super) fn run(client: &Client, since: Option<u64>, no_follow: bool, output: Output) -> anyhow::Result<()> {
+pub(super) fn run(
+    client: &Client,
+    since: Option<u64>,
+    no_follow: bool,
+    output: Output,
+) -> anyhow::Result<()> {
     if no_follow {
         let answer = client.get(&format!("/api/v1/events?format=json&since={}", since.unwrap_or(0)))?;
         let events = answer.get("events").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -35,7 +40,9 @@ pub(super) fn run(client: &Client, since: Option<u64>, no_follow: bool, output: 
 fn follow(stream: impl std::io::BufRead, output: Output, last: &mut Option<u64>) -> anyhow::Result<()> {
     for line in stream.lines() {
         let Ok(line) = line else { break };
-        let Some(event) = line.strip_prefix("data: ").and_then(|json| serde_json::from_str::<Value>(json).ok()) else {
+        let Some(event) =
+            line.strip_prefix("data: ").and_then(|json| serde_json::from_str::<Value>(json).ok())
+        else {
             continue;
         };
         *last = event.get("sequence").and_then(Value::as_u64).or(*last);

@@ -23,7 +23,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Demo { exit, listen, data_dir } => return demo::run(exit, listen, &data_dir),
         Command::Events { since, no_follow } => events::run(&client, since, no_follow, output)?,
         Command::Config(command) => config::run(&command)?,
-        Command::Bench { requests, connections } => bench::run(&client, requests, connections)?.print(output)?,
+        Command::Bench { requests, connections } => {
+            bench::run(&client, requests, connections)?.print(output)?
+        }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "pilothouse", &mut std::io::stdout());
         }

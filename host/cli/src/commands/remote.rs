@@ -79,7 +79,8 @@ pub(super) fn run(client: &Client, command: Command) -> anyhow::Result<Report> {
             decision(client.post("/api/v1/place", &body)?)
         }
         Command::Assign(args) => {
-            let body = json!({ "agent_name": args.agent, "services": args.services, "strategy": args.strategy });
+            let body =
+                json!({ "agent_name": args.agent, "services": args.services, "strategy": args.strategy });
             let answer = client.post("/api/cluster/assignments", &body)?;
             let line = format!("{} runs on {}", args.agent, text(&answer, "assignment.node_id"));
             Report::new(answer, line)
@@ -88,10 +89,14 @@ pub(super) fn run(client: &Client, command: Command) -> anyhow::Result<Report> {
             let answer = client.delete(&format!("/api/cluster/assignments/{agent}"))?;
             Report::new(answer, format!("{agent} is unassigned"))
         }
-        Command::Assignments => Report::list(client.get("/api/cluster/assignments")?, "assignments", ASSIGNMENTS),
+        Command::Assignments => {
+            Report::list(client.get("/api/cluster/assignments")?, "assignments", ASSIGNMENTS)
+        }
         Command::Policy(command) => policy(client, command)?,
         Command::Slot(SlotCommand::List) => Report::list(client.get("/api/v1/slots")?, "slots", SLOTS),
-        Command::Slot(SlotCommand::Get { slot }) => Report::fields(client.get(&format!("/api/v1/slots/{slot}"))?),
+        Command::Slot(SlotCommand::Get { slot }) => {
+            Report::fields(client.get(&format!("/api/v1/slots/{slot}"))?)
+        }
         other => anyhow::bail!("{other:?} is not a question to a server"),
     })
 }
@@ -127,9 +132,10 @@ fn node(client: &Client, command: NodeCommand) -> anyhow::Result<Report> {
     Ok(match command {
         NodeCommand::List => Report::list(client.get("/api/cluster/nodes")?, "nodes", NODES),
         NodeCommand::Get { id } => Report::fields(client.get(&one(&id))?),
-        NodeCommand::Drain { id } => {
-            Report::new(client.post(&format!("{}/drain", one(&id)), &Value::Null)?, format!("{id} gets no new work"))
-        }
+        NodeCommand::Drain { id } => Report::new(
+            client.post(&format!("{}/drain", one(&id)), &Value::Null)?,
+            format!("{id} gets no new work"),
+        ),
         NodeCommand::Undrain { id } => {
             Report::new(client.delete(&format!("{}/drain", one(&id)))?, format!("{id} gets work again"))
         }
@@ -139,25 +145,33 @@ fn node(client: &Client, command: NodeCommand) -> anyhow::Result<Report> {
 fn policy(client: &Client, command: PolicyCommand) -> anyhow::Result<Report> {
     Ok(match command {
         PolicyCommand::List => Report::list(client.get("/api/v1/policies")?, "policies", POLICIES),
-        PolicyCommand::Inspect { policy } => Report::fields(client.get(&format!("/api/v1/policies/{policy}"))?),
+        PolicyCommand::Inspect { policy } => {
+            Report::fields(client.get(&format!("/api/v1/policies/{policy}"))?)
+        }
         PolicyCommand::Load { file, activate } => {
-            let bytes = std::fs::read(&file).map_err(|error| anyhow::anyhow!("cannot read {}: {error}", file.display()))?;
+            let bytes = std::fs::read(&file)
+                .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", file.display()))?;
             let query = activate.as_deref().map(|slot| format!("?activate={slot}")).unwrap_or_default();
             let answer = client.upload(&format!("/api/v1/policies{query}"), &bytes)?;
             let loaded = answer.get("policy").unwrap_or(&answer);
             let name = format!("{} {}", text(loaded, "name"), text(loaded, "version"));
             let line = match activate {
                 Some(slot) => format!("{name} is active in {slot}"),
-                None => format!("{name} is loaded; activate it with `pilothouse policy activate SLOT {}`", text(loaded, "name")),
+                None => format!(
+                    "{name} is loaded; activate it with `pilothouse policy activate SLOT {}`",
+                    text(loaded, "name")
+                ),
             };
             Report::new(answer, line)
         }
         PolicyCommand::Activate { slot, policy, settings, force } => {
-            let settings: Value = settings.as_deref().map(serde_json::from_str).transpose()?.unwrap_or(Value::Null);
+            let settings: Value =
+                settings.as_deref().map(serde_json::from_str).transpose()?.unwrap_or(Value::Null);
             let body = json!({ "policy": policy, "settings": settings, "force": force });
             let answer = client.post(&format!("/api/v1/slots/{slot}/activate"), &body)?;
             let workers = (text(&answer, "serving.workers"), text(&answer, "serving.of"));
-            let line = format!("{policy} is active in {slot}: served by {} of {} workers", workers.0, workers.1);
+            let line =
+                format!("{policy} is active in {slot}: served by {} of {} workers", workers.0, workers.1);
             Report::new(answer, line)
         }
         PolicyCommand::Rollback { slot } => {
@@ -193,7 +207,12 @@ fn decision(answer: Value) -> Report {
             .flatten()
             .map(|(name, _)| format!("{name} {}", text(alternative, &format!("factors.{name}"))))
             .collect();
-        lines.push(format!("  or {}: score {}; {}", text(alternative, "member"), text(alternative, "score"), factors.join(", ")));
+        lines.push(format!(
+            "  or {}: score {}; {}",
+            text(alternative, "member"),
+            text(alternative, "score"),
+            factors.join(", ")
+        ));
     }
     Report::new(answer, lines.join("\n"))
 }

@@ -33,7 +33,8 @@ pub enum Link {
 
 impl Link {
     /// Every link, first tried first.
-    pub const ALL: [Self; 5] = [Self::Active, Self::FreshInstance, Self::Previous, Self::Default, Self::Native];
+    pub const ALL: [Self; 5] =
+        [Self::Active, Self::FreshInstance, Self::Previous, Self::Default, Self::Native];
 
     /// The name in JSON and metrics.
     #[must_use]

@@ -121,7 +121,8 @@ impl Decider {
         let fleet = self.fleet.load_full();
         let class = self.classes.resolve(&fleet, requirement).map_err(DecideError::NoneEligible)?;
         let mut faults = Vec::new();
-        let (link, generation, answer) = self.walk(slot, &fleet, &class, question, alternatives, &mut faults)?;
+        let (link, generation, answer) =
+            self.walk(slot, &fleet, &class, question, alternatives, &mut faults)?;
         let choice = *answer.valid.get();
         fleet.live.start(choice.row);
         let Some(member) = fleet.facts(choice.row).map(Arc::clone) else { return Err(DecideError::Full) };
@@ -216,14 +217,20 @@ fn ask(
         Err(breach) => breach,
     };
     match breach {
-        Breach::Ineligible { .. } => Err(PolicyError::Fault(Fault::new(FaultKind::Ineligible, &breach.to_string()))),
+        Breach::Ineligible { .. } => {
+            Err(PolicyError::Fault(Fault::new(FaultKind::Ineligible, &breach.to_string())))
+        }
         Breach::NotANumber => Err(PolicyError::Fault(Fault::new(FaultKind::NotANumber, &breach.to_string()))),
         Breach::Gone { .. } | Breach::Full { .. } | Breach::GateClosed { .. } => {
             let ranked = question.rank(policy, fleet, class, RACE_CANDIDATES)?;
-            let next_best = ranked.iter().find_map(|candidate| guardrail::check(fleet, class, candidate.choice).ok());
+            let next_best =
+                ranked.iter().find_map(|candidate| guardrail::check(fleet, class, candidate.choice).ok());
             let valid = next_best.or_else(|| first_that_passes(fleet, class, class.rows()));
             valid.map(|valid| Answer { valid, candidates }).ok_or_else(|| {
-                PolicyError::Fault(Fault::new(FaultKind::Busy, "every eligible member is full or behind an open breaker"))
+                PolicyError::Fault(Fault::new(
+                    FaultKind::Busy,
+                    "every eligible member is full or behind an open breaker",
+                ))
             })
         }
     }
@@ -245,11 +252,12 @@ fn worth_a_fresh_instance(fault: &Fault) -> bool {
 fn into_fault(error: PolicyError) -> Fault {
     match error {
         PolicyError::Fault(fault) => fault,
-        PolicyError::Refused(Refusal::Unsupported) => Fault::new(FaultKind::Failed, "the policy does not offer this"),
+        PolicyError::Refused(Refusal::Unsupported) => {
+            Fault::new(FaultKind::Failed, "the policy does not offer this")
+        }
         PolicyError::Refused(Refusal::Other(text)) => Fault::new(FaultKind::Failed, &text),
         PolicyError::Refused(Refusal::NothingSuits(code)) => {
             Fault::new(FaultKind::Failed, &format!("reason {code}"))
         }
     }
 }
-

@@ -39,7 +39,9 @@ pub enum LibraryError {
     #[error(transparent)]
     Disk(#[from] BlobError),
     /// Too many.
-    #[error("{LOADED_MAX} components are loaded already; restart the server to forget those that no slot uses")]
+    #[error(
+        "{LOADED_MAX} components are loaded already; restart the server to forget those that no slot uses"
+    )]
     Full,
 }
 
@@ -50,10 +52,14 @@ impl Loaded {
     /// If the settings are not JSON.
     pub fn revision(&self, settings: &str) -> Result<Revision, String> {
         let text = if settings.trim().is_empty() { "{}" } else { settings };
-        let value: serde_json::Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+        let value: serde_json::Value =
+            serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
         let settings = value.to_string();
         Ok(Revision {
-            id: RevisionId { component: self.loaded.digest, settings: pilothouse_engine::digest(settings.as_bytes()) },
+            id: RevisionId {
+                component: self.loaded.digest,
+                settings: pilothouse_engine::digest(settings.as_bytes()),
+            },
             name: self.info.description.name.clone(),
             version: self.info.description.version.clone(),
             origin: self.origin.clone(),
@@ -135,7 +141,9 @@ impl Library {
     #[must_use]
     pub fn list(&self) -> Vec<Arc<PolicyInfo>> {
         let mut list: Vec<_> = self.read().values().map(|entry| Arc::clone(&entry.info)).collect();
-        list.sort_by(|a, b| (a.family, &a.description.name, a.digest).cmp(&(b.family, &b.description.name, b.digest)));
+        list.sort_by(|a, b| {
+            (a.family, &a.description.name, a.digest).cmp(&(b.family, &b.description.name, b.digest))
+        });
         list
     }
 

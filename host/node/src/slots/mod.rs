@@ -160,14 +160,13 @@ impl Slots {
     /// [`ServiceError`] if there is no such policy or the settings are no JSON.
     pub fn activate(self: &Arc<Self>, activation: Activation) -> Result<Requested, ServiceError> {
         let Activation { slot, policy, settings, force, by } = activation;
-        let loaded = self
-            .library
-            .find(slot.family, &policy)
-            .ok_or(ServiceError::NotFound { what: "policy", name: format!("{}/{policy}", slot.family.name()) })?;
-        let revision = loaded.revision(&settings).map_err(|problem| ServiceError::Invalid {
-            field: "settings".to_owned(),
-            problem,
+        let loaded = self.library.find(slot.family, &policy).ok_or(ServiceError::NotFound {
+            what: "policy",
+            name: format!("{}/{policy}", slot.family.name()),
         })?;
+        let revision = loaded
+            .revision(&settings)
+            .map_err(|problem| ServiceError::Invalid { field: "settings".to_owned(), problem })?;
         let managed = self.get_or_create(&slot)?;
         let ticket = self.ticket();
         let mut slot_now = lock(&managed);
@@ -242,7 +241,9 @@ impl Slots {
             return Ok(managed);
         }
         if self.live.load().len() >= SLOTS_MAX {
-            return Err(ServiceError::Conflict(format!("there are {SLOTS_MAX} slots already; use one of them")));
+            return Err(ServiceError::Conflict(format!(
+                "there are {SLOTS_MAX} slots already; use one of them"
+            )));
         }
         self.restore(id.clone(), SlotRecord::default(), &BTreeMap::new());
         self.managed(id).ok_or_else(|| not_found(id))
@@ -288,7 +289,8 @@ impl Slots {
             Err(reason) => return refused(reason),
         }
         let number = slot.machine.generation() + 1;
-        let generation = Arc::new(Generation::new(slot.machine.id().clone(), number, revision, Arc::new(pool)));
+        let generation =
+            Arc::new(Generation::new(slot.machine.id().clone(), number, revision, Arc::new(pool)));
         let (warm, of) = self.probe(&generation);
         slot.prepared = Some(generation);
         vec![Event::Compiled(ticket), Event::Warmed(ticket, warm, of)]
@@ -296,7 +298,9 @@ impl Slots {
 
     /// Puts the candidate first and asks every worker; the last good one stays behind it until they all answered.
     fn exchange(&self, slot: &mut Managed, ticket: Ticket) -> Event {
-        let Some(candidate) = slot.prepared.take() else { return Event::Refused(ticket, "it is gone".to_owned()) };
+        let Some(candidate) = slot.prepared.take() else {
+            return Event::Refused(ticket, "it is gone".to_owned());
+        };
         let chain = slot.live.chain();
         let next = Chain {
             active: Some(Arc::clone(&candidate)),
@@ -332,7 +336,8 @@ impl Slots {
         let number = slot.machine.generation();
         let mut find = |revision: Option<Revision>| -> Option<Arc<Generation>> {
             let revision = revision?;
-            if let Some(found) = slot.generations.iter().rev().find(|known| known.revision.id == revision.id) {
+            if let Some(found) = slot.generations.iter().rev().find(|known| known.revision.id == revision.id)
+            {
                 return Some(Arc::clone(found));
             }
             match self.pool(&revision, Arc::clone(&slot.live.state)) {
@@ -389,6 +394,15 @@ pub struct Requested {
     slot: SlotId,
 }
 
+impl std::fmt::Debug for Requested {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Requested")
+            .field("slot", &self.slot)
+            .field("ticket", &self.ticket)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Requested {
     /// Waits until it is durable; answers the slot.
     ///
@@ -396,7 +410,11 @@ impl Requested {
     /// Why it was refused.
     pub async fn settled(self, slots: &Slots) -> Result<SlotInfo, ServiceError> {
         let Self { aftermath, ticket, slot } = self;
-        let outcome = aftermath.answers.iter().find(|(answered, _)| *answered == ticket).map(|(_, outcome)| outcome.clone());
+        let outcome = aftermath
+            .answers
+            .iter()
+            .find(|(answered, _)| *answered == ticket)
+            .map(|(_, outcome)| outcome.clone());
         settle_or_fail(aftermath).await?;
         match outcome {
             Some(Outcome::Active) => slots.info(&slot).ok_or_else(|| not_found(&slot)),

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use pilothouse_core::id::Digest;
 use pilothouse_core::policy::fault::FaultKind;
 use pilothouse_core::policy::state::{PinTableImage, SlotStateImage};
-use pilothouse_core::slot::{HISTORY_MAX, Happening, History, HistoryEntry, Origin, Revision, RevisionId, SlotId, SlotMachine};
+use pilothouse_core::slot::{
+    HISTORY_MAX, Happening, History, HistoryEntry, Origin, Revision, RevisionId, SlotId, SlotMachine,
+};
 use pilothouse_core::time::WallMs;
 use pilothouse_store::{Op, Store, Txn};
 use serde::{Deserialize, Serialize};
@@ -83,7 +85,10 @@ pub(super) fn read_all(store: &dyn Store) -> anyhow::Result<BTreeMap<SlotId, Slo
         record.history = History::restore(entries);
     }
     for entry in store.range("state/", RECORDS_MAX)? {
-        let Some(slot) = entry.key.strip_prefix("state/").and_then(|rest| rest.strip_suffix("/values")) else { continue };
+        let Some(slot) = entry.key.strip_prefix("state/").and_then(|rest| rest.strip_suffix("/values"))
+        else {
+            continue;
+        };
         let id = SlotId::parse(slot)?;
         let image = read_state(store, &id, decode(&entry.key, &entry.value)?)?;
         records.entry(id).or_default().state = image;
@@ -138,11 +143,17 @@ fn history_key(id: &SlotId, number: u64) -> String {
 }
 
 /// The transactions that store a slot's state, if it is not what was stored last.
-pub(super) fn state_writes(id: &SlotId, image: &SlotStateImage, flushed: &mut BTreeMap<SlotId, u64>) -> Vec<Txn> {
+pub(super) fn state_writes(
+    id: &SlotId,
+    image: &SlotStateImage,
+    flushed: &mut BTreeMap<SlotId, u64>,
+) -> Vec<Txn> {
     let pins: Vec<_> = image
         .pins
         .iter()
-        .map(|table| (table.name.clone(), table.capacity, table.ttl_ms, table.entries.len().div_ceil(PINS_PER_VALUE)))
+        .map(|table| {
+            (table.name.clone(), table.capacity, table.ttl_ms, table.entries.len().div_ceil(PINS_PER_VALUE))
+        })
         .collect();
     let wire = ValuesWire { counters: image.counters.clone(), cells: image.cells.clone(), pins };
     let values = encode(&wire);
@@ -180,8 +191,10 @@ fn revision_wire(revision: &Revision) -> RevisionWire {
 
 fn revision(key: &str, wire: RevisionWire) -> Result<Revision, RecordError> {
     let digest = |text: &str| {
-        Digest::parse(text)
-            .ok_or_else(|| RecordError::Value { key: key.to_owned(), problem: format!("`{text}` is not a digest") })
+        Digest::parse(text).ok_or_else(|| RecordError::Value {
+            key: key.to_owned(),
+            problem: format!("`{text}` is not a digest"),
+        })
     };
     Ok(Revision {
         id: RevisionId { component: digest(&wire.component)?, settings: digest(&wire.settings_digest)? },

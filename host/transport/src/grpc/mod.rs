@@ -41,7 +41,8 @@ pub fn routes(plane: Arc<dyn ControlPlane>) -> Router {
     if let Ok(reflection) = reflection().build_v1alpha() {
         routes = routes.add_service(reflection);
     }
-    routes.prepare().into_axum_router()
+    // The REST side answers unknown paths; gRPC clients read its 404 as "unimplemented".
+    routes.prepare().into_axum_router().reset_fallback()
 }
 
 /// An id for a cluster that proposes none: from its endpoint, so that it gets the same one again.

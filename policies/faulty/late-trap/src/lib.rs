@@ -16,8 +16,10 @@ pub struct LateTrap {
 export_balancing!(LateTrap);
 
 impl Balancing for LateTrap {
-    const ABOUT: About =
-        About { reasons: &["drawn at random"], ..About::new("late-trap", "1.0.0", "Breaks after a hundred answers.") };
+    const ABOUT: About = About {
+        reasons: &["drawn at random"],
+        ..About::new("late-trap", "1.0.0", "Breaks after a hundred answers.")
+    };
 
     fn new(_settings: &mut Settings) -> Self {
         Self { answers: 0 }

@@ -32,7 +32,11 @@ pub(super) async fn register(control: &Control) -> anyhow::Result<()> {
             role: Role::Worker,
             capacity: site.max_agents,
             weight: 1.0,
-            capabilities: site.capabilities.iter().map(|name| Label::parse(name)).collect::<Result<_, _>>()?,
+            capabilities: site
+                .capabilities
+                .iter()
+                .map(|name| Label::parse(name))
+                .collect::<Result<_, _>>()?,
             services: Default::default(),
             cost_per_hour: site.cost_per_hour,
             carbon_g_per_kwh: site.carbon_g_per_kwh,
@@ -50,7 +54,12 @@ pub(super) async fn register(control: &Control) -> anyhow::Result<()> {
 fn report_all(control: &Control, hour: f64) -> anyhow::Result<()> {
     for site in &SITES {
         let share = utilisation(site, hour, 42);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a count of agents")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a count of agents"
+        )]
         let active = (share * site.max_agents as f32 * 0.6) as u32;
         let report = LoadReport {
             cpu: Some(share),

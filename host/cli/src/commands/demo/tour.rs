@@ -31,6 +31,8 @@ const STRATEGIES: [&str; 8] = [
 ];
 const TASKS: u64 = 2_000;
 const SWAPS: u64 = 300;
+/// Decisions before the first swap, to compare with.
+const QUIET: u64 = 200_000;
 
 /// Runs the tour; `false` if something did not hold.
 pub(super) async fn run(control: &Control) -> anyhow::Result<bool> {
@@ -58,7 +60,8 @@ fn source_of(task: u64) -> &'static str {
 fn strategies(control: &Control) -> anyhow::Result<()> {
     note(&format!("\n1. {TASKS} tasks from all regions through each strategy, each a WebAssembly component"));
     let progress = bar(TASKS * STRATEGIES.len() as u64);
-    let mut table = table(&["STRATEGY", "MOST", "NEXT", "MEAN RTT ms", "MEAN COST", "MAX/MEAN", "WHY (first task)"]);
+    let mut table =
+        table(&["STRATEGY", "MOST", "NEXT", "MEAN RTT ms", "MEAN COST", "MAX/MEAN", "WHY (first task)"]);
     for strategy in STRATEGIES {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         let (mut rtt_ms, mut cost, mut why) = (0.0, 0.0, String::new());
@@ -71,9 +74,13 @@ fn strategies(control: &Control) -> anyhow::Result<()> {
                 alternatives: 0,
             };
             let decided = control.route(&query)?;
+            control.outcome(&decided.member, true)?;
             let region = decided.region.unwrap_or_default();
             rtt_ms += distance_ms(control, source, &region);
-            cost += SITES.iter().find(|site| site.region == region).map_or(0.0, |site| f64::from(site.cost_per_hour));
+            cost += SITES
+                .iter()
+                .find(|site| site.region == region)
+                .map_or(0.0, |site| f64::from(site.cost_per_hour));
             if why.is_empty() {
                 why = decided.reason;
             }
@@ -83,7 +90,9 @@ fn strategies(control: &Control) -> anyhow::Result<()> {
         let mut shares: Vec<_> = counts.into_iter().collect();
         shares.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let share = |rank: usize| {
-            shares.get(rank).map_or("-".to_owned(), |(region, count)| format!("{region} {}%", count * 100 / TASKS))
+            shares
+                .get(rank)
+                .map_or("-".to_owned(), |(region, count)| format!("{region} {}%", count * 100 / TASKS))
         };
         let tasks = f64::from(u32::try_from(TASKS).unwrap_or(u32::MAX));
         let most = shares.first().map_or(0, |(_, count)| *count);
@@ -111,7 +120,8 @@ fn placement(control: &Control) -> anyhow::Result<()> {
     let mut table = table(&["USERS IN", "NEEDS", "PLACED IN", "SCORE", "NEXT BEST", "ITS PARTS"]);
     for (source, cpu_millis) in [("europe-west4", 4_000), ("asia-south1", 500), ("us-west1", 16_000)] {
         let needs = Resources { cpu_millis, memory_mib: 8_192, ..Resources::default() };
-        let query = PlaceQuery { requirement: requirement(source, None)?, needs, priority: 0, alternatives: 1 };
+        let query =
+            PlaceQuery { requirement: requirement(source, None)?, needs, priority: 0, alternatives: 1 };
         let decided = control.place(&query)?;
         let next = decided.alternatives.first();
         let parts = next.map(|next| {
@@ -132,7 +142,9 @@ fn placement(control: &Control) -> anyhow::Result<()> {
 
 /// Two threads decide without a pause while the default slot is swapped again and again.
 fn swap_under_load(control: &Control) -> anyhow::Result<bool> {
-    note(&format!("\n3. {SWAPS} live swaps between least-loaded and round-robin while two threads decide at full speed"));
+    note(&format!(
+        "\n3. {SWAPS} live swaps between least-loaded and round-robin while two threads decide at full speed"
+    ));
     let (stop, lost, asked) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     let by_policy = std::sync::Mutex::new(BTreeMap::<String, u64>::new());
     let (quiet, during) = (std::sync::Mutex::new(Vec::new()), std::sync::Mutex::new(Vec::new()));
@@ -151,6 +163,8 @@ fn swap_under_load(control: &Control) -> anyhow::Result<bool> {
                     asked.fetch_add(1, Ordering::Relaxed);
                     match control.route(&query) {
                         Ok(decided) => {
+                            // The task is done at once; otherwise the federation would be full in a moment.
+                            let _ = control.outcome(&decided.member, true);
                             let phase = usize::from(swapping.load(Ordering::Relaxed));
                             if let Some(times) = times.get_mut(phase) {
                                 times.push(decided.took_ns);
@@ -163,10 +177,13 @@ fn swap_under_load(control: &Control) -> anyhow::Result<bool> {
                 let [before, after] = times;
                 lock(&quiet).extend(before);
                 lock(&during).extend(after);
-                own.into_iter().for_each(|(policy, count)| *lock(&by_policy).entry(policy).or_default() += count);
+                own.into_iter()
+                    .for_each(|(policy, count)| *lock(&by_policy).entry(policy).or_default() += count);
             });
         }
-        std::thread::park_timeout(std::time::Duration::from_millis(500));
+        while asked.load(Ordering::Relaxed) < QUIET {
+            std::thread::yield_now();
+        }
         swapping.store(true, Ordering::Relaxed);
         let started = now();
         let mut refused = 0;
@@ -183,7 +200,8 @@ fn swap_under_load(control: &Control) -> anyhow::Result<bool> {
     })?;
     let lost = lost.into_inner();
     let mut table = table(&["DECISIONS", "LOST", "REFUSED SWAPS", "ANSWERED BY", "p99 BEFORE", "p99 DURING"]);
-    let answered: Vec<String> = lock(&by_policy).iter().map(|(policy, count)| format!("{policy} {count}")).collect();
+    let answered: Vec<String> =
+        lock(&by_policy).iter().map(|(policy, count)| format!("{policy} {count}")).collect();
     table.add_row([
         asked.into_inner().to_string(),
         lost.to_string(),
@@ -199,7 +217,9 @@ fn swap_under_load(control: &Control) -> anyhow::Result<bool> {
 /// A policy that passes every check and then breaks.
 async fn bad_policy(control: &Control) -> anyhow::Result<bool> {
     note("\n4. A policy that passes its checks and then traps on live traffic");
-    let Some(bad) = pilothouse_policies::FAULTY.first() else { anyhow::bail!("the build has no faulty policy") };
+    let Some(bad) = pilothouse_policies::FAULTY.first() else {
+        anyhow::bail!("the build has no faulty policy")
+    };
     let loaded = control.load(bytes::Bytes::from_static(bad.bytes)).await?;
     control.activate(activation(&loaded.digest.to_string())).await?;
     let query = RouteQuery {
@@ -208,12 +228,16 @@ async fn bad_policy(control: &Control) -> anyhow::Result<bool> {
     };
     let (mut lost, mut links, mut asked) = (0, BTreeMap::<&str, u64>::new(), 0);
     let slot = SlotId::default_of(Family::Balancing);
-    let quarantined = |control: &Control| control.slot(&slot).is_some_and(|slot| !slot.quarantined.is_empty());
+    let quarantined =
+        |control: &Control| control.slot(&slot).is_some_and(|slot| !slot.quarantined.is_empty());
     while !quarantined(control) && asked < 100_000 {
         for _ in 0..100 {
             asked += 1;
             match control.route(&query) {
-                Ok(decided) => *links.entry(decided.link).or_default() += 1,
+                Ok(decided) => {
+                    control.outcome(&decided.member, true)?;
+                    *links.entry(decided.link).or_default() += 1;
+                }
                 Err(_) => lost += 1,
             }
         }
@@ -224,7 +248,9 @@ async fn bad_policy(control: &Control) -> anyhow::Result<bool> {
     let mut table = table(&["WHAT", "POLICY", "BY", "DETAIL"]);
     for entry in control.history(&slot).unwrap_or_default().iter().rev().take(6).rev() {
         let (what, detail) = match &entry.what {
-            Happening::Faulted { kind, detail, count } => ("faulted", format!("{}: {detail} ({count} times)", kind.name())),
+            Happening::Faulted { kind, detail, count } => {
+                ("faulted", format!("{}: {detail} ({count} times)", kind.name()))
+            }
             Happening::Quarantined { for_ms } => ("quarantined", format!("for {} s", for_ms / 1_000)),
             Happening::Restored => ("restored", "the last good one serves again".to_owned()),
             Happening::Activated => ("activated", String::new()),
@@ -270,13 +296,14 @@ fn p99(times_ns: &mut [u64]) -> String {
 
 fn table(titles: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(titles);
     table
 }
 
 fn bar(length: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("   {bar:40} {pos}/{len}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("   {bar:40} {pos}/{len}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr()).with_style(style)
 }
 
