@@ -1,0 +1,36 @@
+# The two commands: `make run` shows what it does, `make test` proves it.
+
+CARGO ?= cargo
+WASM_TARGET := wasm32-unknown-unknown
+
+.PHONY: help run test lint bench soak deps target
+
+help: ## List the targets.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+target:
+	@rustup target add $(WASM_TARGET)
+
+run: target ## Build everything, start a server with a sample federation, take the tour, keep serving.
+	$(CARGO) run --locked -p pilothouse-cli -- demo
+
+test: target ## Pass all tests.
+	$(CARGO) build --locked --workspace --all-targets
+	PILOTHOUSE_BIN="$(CURDIR)/target/debug/pilothouse" $(CARGO) test --locked --workspace
+
+lint: target ## Format, clippy, documentation; warnings are errors. Rules on dependencies and files are tests (tests/tidy).
+	@rustup component add rustfmt clippy
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --lib
+
+bench: target ## Measure the engine and the store; prints ratios.
+	$(CARGO) bench --locked -p pilothouse-engine --bench decision
+	$(CARGO) bench --locked -p pilothouse-store --bench commit
+
+soak: target ## The long variants of the tests: more swaps, reloads and kills. Prints figures.
+	$(CARGO) build --locked --workspace --all-targets
+	PILOTHOUSE_SOAK=1 PILOTHOUSE_BIN="$(CURDIR)/target/debug/pilothouse" $(CARGO) test --locked -p pilothouse-tests -- --nocapture
+
+deps: ## Optional real components for tests. None are needed yet.
+	@echo "no optional components are needed yet"
