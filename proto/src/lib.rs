@@ -10,6 +10,7 @@ pub mod federation {
         unreachable_pub,
         clippy::allow_attributes_without_reason,
         clippy::unwrap_used,
+        clippy::too_many_lines,
         reason = "generated"
     )]
     tonic::include_proto!("federation");

@@ -9,7 +9,8 @@ fn check_shape(answer: &Value, shape: &Value, path: &str) {
     match (answer, shape) {
         (Value::Object(answer), Value::Object(shape)) => {
             for (name, expected) in shape {
-                let found = answer.get(name).unwrap_or_else(|| panic!("{path}.{name} is missing in {answer:?}"));
+                let found =
+                    answer.get(name).unwrap_or_else(|| panic!("{path}.{name} is missing in {answer:?}"));
                 check_shape(found, expected, &format!("{path}.{name}"));
             }
         }
@@ -18,7 +19,9 @@ fn check_shape(answer: &Value, shape: &Value, path: &str) {
                 check_shape(found, expected, path);
             }
         }
-        (Value::Number(_), Value::Number(_)) | (Value::String(_), Value::String(_)) | (Value::Bool(_), Value::Bool(_)) => {}
+        (Value::Number(_), Value::Number(_))
+        | (Value::String(_), Value::String(_))
+        | (Value::Bool(_), Value::Bool(_)) => {}
         (answer, shape) => panic!("{path} is {answer}, documented as {shape}"),
     }
 }
@@ -56,14 +59,20 @@ fn registering_listing_and_looking_up_nodes() {
     assert_eq!(listed["count"], 2);
     let one = server.ok("GET", "/api/cluster/nodes/node-2", None).unwrap();
     check_shape(&one, &node_shape(), "one");
-    assert_eq!((&one["address"], &one["max_agents"], &one["role"]), (&json!("10.0.0.2:8151"), &json!(20), &json!("worker")));
+    assert_eq!(
+        (&one["address"], &one["max_agents"], &one["role"]),
+        (&json!("10.0.0.2:8151"), &json!(20), &json!("worker"))
+    );
 }
 
 #[test]
 fn a_heartbeat_updates_the_node() {
     let server = with_node_2();
     let beat = r#"{"cpu_usage": 45.3, "memory_usage": 62.1, "disk_usage": 55.0, "load_average": 2.5}"#;
-    assert_eq!(server.ok("POST", "/api/cluster/nodes/node-2", Some(beat)).unwrap(), json!({ "success": true }));
+    assert_eq!(
+        server.ok("POST", "/api/cluster/nodes/node-2", Some(beat)).unwrap(),
+        json!({ "success": true })
+    );
     let node = server.ok("GET", "/api/cluster/nodes/node-2", None).unwrap();
     assert_eq!((&node["cpu_usage"], &node["memory_usage"]), (&json!(45.3), &json!(62.1)));
 }
@@ -108,7 +117,11 @@ fn statistics_have_the_documented_shape() {
 #[test]
 fn the_leader_is_known_and_can_be_promoted() {
     let server = with_node_2();
-    check_shape(&server.ok("GET", "/api/cluster/leader", None).unwrap(), &json!({ "leader": node_shape() }), "leader");
+    check_shape(
+        &server.ok("GET", "/api/cluster/leader", None).unwrap(),
+        &json!({ "leader": node_shape() }),
+        "leader",
+    );
     let promoted = server.ok("POST", "/api/cluster/leader", None).unwrap();
     assert_eq!(promoted, json!({ "success": true, "is_leader": true }));
 }

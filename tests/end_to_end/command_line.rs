@@ -44,8 +44,14 @@ fn listening_beyond_loopback_without_a_token_is_refused() {
 fn a_tour_of_the_commands() {
     let server = Server::start().unwrap();
     for (arguments, wanted) in [
-        (&["cluster", "register", "https://c1.example", "--id", "c1", "--region", "us-east1"] as &[&str], "registered c1"),
-        (&["cluster", "register", "https://c2.example", "--id", "c2", "--region", "europe-west4"], "registered c2"),
+        (
+            &["cluster", "register", "https://c1.example", "--id", "c1", "--region", "us-east1"] as &[&str],
+            "registered c1",
+        ),
+        (
+            &["cluster", "register", "https://c2.example", "--id", "c2", "--region", "europe-west4"],
+            "registered c2",
+        ),
         (&["cluster", "list"], "europe-west4"),
         (&["cluster", "get", "c1"], "us-east1"),
         (&["route", "--strategy", "regional", "--region", "us-east1", "--alternatives", "2"], "c1"),
@@ -59,7 +65,10 @@ fn a_tour_of_the_commands() {
         (&["node", "undrain", "node-1"], "work again"),
         (&["policy", "list"], "session-affinity"),
         (&["policy", "inspect", "weighted"], "pilothouse:host"),
-        (&["policy", "activate", "balancing/default", "least-loaded", "--settings", "{\"choices\":3}"], "is active"),
+        (
+            &["policy", "activate", "balancing/default", "least-loaded", "--settings", "{\"choices\":3}"],
+            "is active",
+        ),
         (&["policy", "activate", "balancing/default", "round-robin"], "served by"),
         (&["policy", "rollback", "balancing/default"], "least-loaded is active"),
         (&["policy", "history", "balancing/default"], "rolled-back"),

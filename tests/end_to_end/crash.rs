@@ -43,8 +43,15 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
         }
     }
     let known = known.into_inner().unwrap();
-    println!("{rounds} kills, {} nodes and {} agents acknowledged, none lost", known.nodes.len(), known.agents.len());
-    assert!(known.nodes.len() > rounds as usize && known.agents.len() > rounds as usize, "the load did nothing");
+    println!(
+        "{rounds} kills, {} nodes and {} agents acknowledged, none lost",
+        known.nodes.len(),
+        known.agents.len()
+    );
+    assert!(
+        known.nodes.len() > rounds as usize && known.agents.len() > rounds as usize,
+        "the load did nothing"
+    );
 }
 
 /// Four writers until the server is killed after a number of acknowledgements that differs by round.
@@ -57,7 +64,9 @@ fn load_until_killed(server: &mut Server, known: &Mutex<Acknowledged>, round: u6
             let (known, acknowledged, stop, address) = (known, &acknowledged, &stop, &address);
             scope.spawn(move || {
                 for step in 0.. {
-                    if stop.load(Ordering::Relaxed) || !write(address, known, &format!("{round}-{writer}-{step}"), step, writer) {
+                    if stop.load(Ordering::Relaxed)
+                        || !write(address, known, &format!("{round}-{writer}-{step}"), step, writer)
+                    {
                         break;
                     }
                     acknowledged.fetch_add(1, Ordering::Relaxed);
@@ -75,7 +84,8 @@ fn load_until_killed(server: &mut Server, known: &Mutex<Acknowledged>, round: u6
 /// One write; `false` if it was not acknowledged.
 fn write(address: &str, known: &Mutex<Acknowledged>, name: &str, step: u32, writer: u32) -> bool {
     let post = |path: &str, body: String| {
-        let answer = ureq::post(format!("http://{address}{path}")).content_type("application/json").send(body);
+        let answer =
+            ureq::post(format!("http://{address}{path}")).content_type("application/json").send(body);
         answer.is_ok_and(|answer| answer.status() == 200)
     };
     match step % 3 {
@@ -98,7 +108,8 @@ fn write(address: &str, known: &Mutex<Acknowledged>, name: &str, step: u32, writ
             done
         }
         _ => {
-            let done = post("/api/cluster/assignments", json!({ "agent_name": format!("a-{name}") }).to_string());
+            let done =
+                post("/api/cluster/assignments", json!({ "agent_name": format!("a-{name}") }).to_string());
             if done {
                 known.lock().unwrap().agents.push(format!("a-{name}"));
             }

@@ -58,7 +58,8 @@ async fn all_nine_calls_answer() {
     let east = client.register_cluster(cluster("east", "us-east-1")).await.unwrap().into_inner();
     assert_eq!((east.success, east.cluster_id.as_str()), (true, "east"));
     client.register_cluster(cluster("west", "us-west-1")).await.unwrap();
-    let again = wire::RegisterClusterRequest { cluster_id: "other".to_owned(), ..cluster("east", "us-east-1") };
+    let again =
+        wire::RegisterClusterRequest { cluster_id: "other".to_owned(), ..cluster("east", "us-east-1") };
     let again = client.register_cluster(again).await.unwrap().into_inner();
     assert_eq!(again.cluster_id, "east", "a known endpoint is its cluster");
 
@@ -79,7 +80,9 @@ async fn all_nine_calls_answer() {
     let capacity = client.get_capacity(wire::CapacityRequest::default()).await.unwrap().into_inner();
     assert_eq!((capacity.max_agents, capacity.active_agents, capacity.regions.len()), (200, 95, 2));
 
-    for strategy in ["", "least-loaded", "round-robin", "session-affinity", "capability-match", "weighted", "regional"] {
+    for strategy in
+        ["", "least-loaded", "round-robin", "session-affinity", "capability-match", "weighted", "regional"]
+    {
         let request = wire::RouteTaskRequest {
             task_type: "code-review".to_owned(),
             preferred_region: "us-east-1".to_owned(),
@@ -90,7 +93,11 @@ async fn all_nine_calls_answer() {
         };
         let routed = client.route_task(request).await.unwrap().into_inner();
         assert!(["east", "west"].contains(&routed.cluster_id.as_str()), "{strategy}: {routed:?}");
-        assert_eq!((routed.answered_by.as_str(), routed.alternative_cluster_ids.len()), ("active", 1), "{strategy}");
+        assert_eq!(
+            (routed.answered_by.as_str(), routed.alternative_cluster_ids.len()),
+            ("active", 1),
+            "{strategy}"
+        );
     }
 
     let migrate = client.migrate_agent(wire::MigrateAgentRequest::default()).await.unwrap_err();
@@ -105,8 +112,13 @@ async fn what_cannot_be_routed_says_which_filter_cut_it() {
     let server = Server::start().unwrap();
     let mut client = FederationServiceClient::new(channel(&server).await);
     client.register_cluster(cluster("east", "us-east-1")).await.unwrap();
-    let request = wire::RouteTaskRequest { required_capabilities: vec!["tpu".to_owned()], ..Default::default() };
+    let request =
+        wire::RouteTaskRequest { required_capabilities: vec!["tpu".to_owned()], ..Default::default() };
     let refused = client.route_task(request).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
-    assert!(refused.message().contains("capability cut 1") && refused.message().contains("tpu"), "{}", refused.message());
+    assert!(
+        refused.message().contains("capability cut 1") && refused.message().contains("tpu"),
+        "{}",
+        refused.message()
+    );
 }

@@ -63,7 +63,8 @@ fn a_file_dropped_into_the_folder_becomes_active_and_settings_beside_it_count() 
     wait_for(|| (active(&server) == "weighted").then_some(())).expect("the file became active");
     std::fs::create_dir_all(folder.join("balancing")).unwrap();
     std::fs::write(folder.join("balancing/extra.json"), r#"{"choices": 4}"#).unwrap();
-    std::fs::write(folder.join("balancing/extra.wasm"), find("balancing", "least-loaded").unwrap().bytes).unwrap();
+    std::fs::write(folder.join("balancing/extra.wasm"), find("balancing", "least-loaded").unwrap().bytes)
+        .unwrap();
     let slot = wait_for(|| {
         let slot = server.ok("GET", "/api/v1/slots/balancing/extra", None).ok()?;
         (slot["active"]["policy"] == "least-loaded").then_some(slot)
@@ -84,13 +85,17 @@ fn what_is_no_policy_is_refused_with_the_reason_and_the_old_one_serves_on() {
         ("huge", &vec![0; (4 << 20) + 1], "at most"),
     ] {
         let (status, answer) = server.upload("?activate=balancing/default", bytes).unwrap();
-        assert!(status == 422 && answer["detail"].as_str().unwrap().contains(wanted), "{name}: {status} {answer}");
+        assert!(
+            status == 422 && answer["detail"].as_str().unwrap().contains(wanted),
+            "{name}: {status} {answer}"
+        );
     }
     assert_eq!(active(&server), "least-loaded");
     let wrong = server.upload("?activate=placement/default", good).unwrap();
     assert_eq!(wrong.0, 404, "{}", wrong.1);
     let settings = r#"{"policy":"least-loaded","settings":{"choices":99}}"#;
-    let (status, answer) = server.ask("POST", "/api/v1/slots/balancing/default/activate", Some(settings)).unwrap();
+    let (status, answer) =
+        server.ask("POST", "/api/v1/slots/balancing/default/activate", Some(settings)).unwrap();
     assert!(status == 422 && answer["detail"].as_str().unwrap().contains("choices"), "{answer}");
 }
 
@@ -104,11 +109,14 @@ fn a_policy_that_traps_on_live_traffic_is_quarantined_and_no_request_is_lost() {
     });
     assert!(asked > 100 && failed == 0, "{asked} asked, {failed} failed");
     let history = server.ok("GET", "/api/v1/slots/balancing/default/history", None).unwrap();
-    let happened: Vec<&str> = history["history"].as_array().unwrap().iter().filter_map(|entry| entry["what"].as_str()).collect();
+    let happened: Vec<&str> =
+        history["history"].as_array().unwrap().iter().filter_map(|entry| entry["what"].as_str()).collect();
     for wanted in ["activated", "faulted", "quarantined", "restored"] {
         assert!(happened.contains(&wanted), "{happened:?}");
     }
-    let again = server.ask("POST", "/api/v1/slots/balancing/default/activate", Some(r#"{"policy":"late-trap"}"#)).unwrap();
+    let again = server
+        .ask("POST", "/api/v1/slots/balancing/default/activate", Some(r#"{"policy":"late-trap"}"#))
+        .unwrap();
     assert!(again.0 == 422 && again.1["detail"].as_str().unwrap().contains("quarantine"), "{}", again.1);
 }
 
@@ -118,7 +126,10 @@ fn active_means_that_every_worker_serves_it() {
     let body = Some(r#"{"policy":"round-robin"}"#);
     let slot = server.ok("POST", "/api/v1/slots/balancing/default/activate", body).unwrap();
     assert_eq!(slot["serving"]["workers"], slot["serving"]["of"]);
-    assert_eq!((&slot["active"]["policy"], &slot["previous"]["policy"]), (&json!("round-robin"), &json!("least-loaded")));
+    assert_eq!(
+        (&slot["active"]["policy"], &slot["previous"]["policy"]),
+        (&json!("round-robin"), &json!("least-loaded"))
+    );
     let metrics = server.ask("GET", "/metrics", None).unwrap().1;
     let Value::String(text) = metrics else { panic!("{metrics}") };
     assert!(text.contains("pilothouse_slot_generation{slot=\"balancing/default\"} 1"), "{text}");

@@ -1,4 +1,12 @@
 //! The real binary, asked as its users ask it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "helpers of tests fail by panicking, and figures are printed"
+)]
 
 mod cluster_api;
 mod command_line;

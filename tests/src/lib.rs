@@ -107,7 +107,8 @@ impl Server {
     /// # Errors
     /// If nobody answers.
     pub fn ask(&self, method: &str, path: &str, body: Option<&str>) -> anyhow::Result<(u16, Value)> {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
+        let config =
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
         let agent: ureq::Agent = config.into();
         let url = format!("http://{}{path}", self.address);
         let mut response = match (method, body) {
@@ -134,7 +135,8 @@ impl Server {
     /// # Errors
     /// If nobody answers.
     pub fn upload(&self, query: &str, bytes: &[u8]) -> anyhow::Result<(u16, Value)> {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
+        let config =
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
         let agent: ureq::Agent = config.into();
         let url = format!("http://{}/api/v1/policies{query}", self.address);
         let mut response = agent.post(&url).content_type("application/wasm").send(bytes)?;

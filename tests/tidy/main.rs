@@ -1,4 +1,12 @@
 //! The rules of the code as tests: who may depend on whom, and what a file must have.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "helpers of tests fail by panicking, and figures are printed"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -86,7 +94,8 @@ fn root() -> PathBuf {
 
 fn edges(metadata: &Metadata) -> Edges {
     let normal = |package: &cargo_metadata::Package| {
-        let dependencies = package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal);
+        let dependencies =
+            package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal);
         dependencies.map(|dependency| dependency.name.clone()).collect()
     };
     metadata.workspace_packages().iter().map(|package| (package.name.to_string(), normal(package))).collect()
@@ -130,7 +139,8 @@ fn dependencies_follow_the_rules() {
 
 #[test]
 fn a_broken_rule_is_noticed() {
-    let edge = |package: &str, dependency: &str| Edges::from([(package.to_owned(), vec![dependency.to_owned()])]);
+    let edge =
+        |package: &str, dependency: &str| Edges::from([(package.to_owned(), vec![dependency.to_owned()])]);
     for (package, dependency) in [
         ("pilothouse-core", "tokio"),
         ("pilothouse-core", "pilothouse-state"),
@@ -180,9 +190,14 @@ fn every_item_of_the_contract_is_documented() {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         for (index, line) in lines.iter().enumerate() {
             let is_item = ["interface ", "world ", "resource "].iter().any(|word| line.starts_with(word))
-                || line.contains(": func(") || line.contains(": static func(");
+                || line.contains(": func(")
+                || line.contains(": static func(");
             let above = lines[..index].iter().rev().find(|above| !above.starts_with("@since"));
-            assert!(!is_item || above.is_some_and(|above| above.starts_with("///")), "{}: {line}", path.display());
+            assert!(
+                !is_item || above.is_some_and(|above| above.starts_with("///")),
+                "{}: {line}",
+                path.display()
+            );
         }
     }
 }
@@ -191,7 +206,10 @@ fn every_item_of_the_contract_is_documented() {
 fn the_top_level_is_as_fixed() {
     for entry in std::fs::read_dir(root()).unwrap().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        assert!(name.starts_with('.') || TOP_LEVEL.contains(&name.as_str()), "`{name}` does not belong at the top");
+        assert!(
+            name.starts_with('.') || TOP_LEVEL.contains(&name.as_str()),
+            "`{name}` does not belong at the top"
+        );
     }
 }
 

@@ -18,7 +18,7 @@ pub enum EventKind {
     /// A member or the registry changed.
     Member(MemberChange),
     /// A slot changed.
-    Slot(SlotId, HistoryEntry),
+    Slot(SlotId, Box<HistoryEntry>),
     /// An agent was assigned.
     Assigned(Assignment),
     /// An agent was unassigned.

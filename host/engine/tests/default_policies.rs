@@ -1,4 +1,12 @@
 //! Every default policy, through the real engine: answers are eligible, repeatable, and settings are checked.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "helpers of tests fail by panicking, and figures are printed"
+)]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! Runs a policy natively, so that `cargo test` needs no Wasm.
 //!
 //! [`World::of`] makes an instance, [`World::member`] adds members, [`World::choose`] asks. A case fits a line.
+#![expect(clippy::panic, clippy::indexing_slicing, reason = "a test helper fails by panicking")]
 
 use std::collections::BTreeMap;
 

@@ -370,7 +370,7 @@ impl Slots {
         let from = slot.announced;
         for entry in slot.machine.history().entries().filter(|entry| entry.number >= from) {
             slot.announced = entry.number + 1;
-            self.hub.emit(EventKind::Slot(slot.machine.id().clone(), entry.clone()));
+            self.hub.emit(EventKind::Slot(slot.machine.id().clone(), Box::new(entry.clone())));
         }
     }
 

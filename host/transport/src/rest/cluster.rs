@@ -96,7 +96,7 @@ fn go_duration(ms: u64) -> String {
 }
 
 pub(crate) async fn list(State(plane): State<Plane>) -> Json<Value> {
-    let nodes: Vec<Value> = plane.members(Some(MemberKind::Node)).iter().map(|member| node(member)).collect();
+    let nodes: Vec<Value> = plane.members(Some(MemberKind::Node)).iter().map(node).collect();
     Json(json!({ "count": nodes.len(), "nodes": nodes }))
 }
 
