@@ -150,7 +150,7 @@ fn a_broken_rule_is_noticed() {
         ("balancing-random", "serde"),
         ("pilothouse-new", "serde"),
     ] {
-        assert_eq!(violations(&edge(package, dependency)).len(), 1, "{package} -> {dependency}");
+        assert!(!violations(&edge(package, dependency)).is_empty(), "{package} -> {dependency}");
     }
 }
 
@@ -175,12 +175,13 @@ fn sources(ending: &str) -> Vec<(PathBuf, String)> {
 
 #[test]
 fn every_source_file_says_what_it_is_and_fits_its_bounds() {
-    let unfinished = ["TO", "DO"].concat();
+    // Put together, so that this file passes its own rule.
+    let (unfinished, ignored) = (["TO", "DO"].concat(), ["#[", "ignore"].concat());
     for (path, text) in sources("rs") {
         assert!(text.starts_with("//! "), "{} has no header", path.display());
         assert!(text.lines().count() <= 620, "{} is too long", path.display());
         assert!(!text.contains(&unfinished), "{} has unfinished work without an issue", path.display());
-        assert!(!text.contains("#[ignore"), "{} has an ignored test", path.display());
+        assert!(!text.contains(&ignored), "{} has an ignored test", path.display());
     }
 }
 
