@@ -11,15 +11,15 @@ use pilothouse_core::fleet::column::{Column, RTT_COLUMN};
 use pilothouse_core::id::{Digest, PolicyName};
 use pilothouse_core::policy::state::SlotState;
 use pilothouse_core::policy::{Description, Family};
-use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre};
+use wasmtime::{Store, UpdateDeadline};
 
 use crate::bindings::host::BaseIndices;
 use crate::bindings::lifecycle;
 use crate::imports::SeatData;
 use crate::limits::{Budget, HANDLES_MAX, HOSTCALL_BYTES_MAX};
 use crate::precheck::{LoadError, Outline};
-use crate::runtime::{Runtime, ticks};
+use crate::runtime::{Runtime, part_ticks};
 use crate::{precheck, seat, settings};
 
 /// Longest text of a description, bytes; the schema may have more.
@@ -141,6 +141,12 @@ pub(crate) fn new_store(engine: &wasmtime::Engine, data: SeatData, budget: &Budg
     store.limiter(|data| &mut data.limiter);
     store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
     store.set_max_component_handles(HANDLES_MAX);
+    store.epoch_deadline_callback(|mut context| {
+        Ok(match context.data_mut().next_deadline_part() {
+            Some(ticks) => UpdateDeadline::Continue(ticks),
+            None => UpdateDeadline::Interrupt,
+        })
+    });
     begin(&mut store, budget);
     store
 }
@@ -149,8 +155,9 @@ pub(crate) fn new_store(engine: &wasmtime::Engine, data: SeatData, budget: &Budg
 pub(crate) fn begin(store: &mut Store<SeatData>, budget: &Budget) {
     // Fuel is on in our engine, so this cannot fail.
     let _ = store.set_fuel(budget.fuel);
-    store.set_epoch_deadline(ticks(budget.deadline_ms));
-    store.data_mut().begin(budget.host_calls);
+    let part_ticks = part_ticks(budget.deadline_ms);
+    store.set_epoch_deadline(part_ticks);
+    store.data_mut().begin(budget.host_calls, part_ticks);
 }
 
 fn check_description(said: &lifecycle::Description) -> Result<(Vec<Column>, bool), LoadError> {

@@ -15,6 +15,7 @@ use wasmtime::component::{Resource, ResourceTable};
 
 use crate::bindings::{fleet, log, state, types};
 use crate::limits::{Budget, LOG_BYTES_MAX, LOG_LINES_MAX, Limiter};
+use crate::runtime::DEADLINE_PARTS;
 
 /// Longest label that a guest may look up, bytes.
 const LABEL_BYTES_MAX: usize = 256;
@@ -25,6 +26,8 @@ pub(crate) struct SeatData {
     pub(crate) fleet: Option<Fleet>,
     pub(crate) now: Now,
     pub(crate) host_calls_left: u32,
+    deadline_parts_left: u32,
+    deadline_part_ticks: u64,
     pub(crate) log_dropped: u64,
     table: ResourceTable,
     state: Arc<SlotState>,
@@ -63,6 +66,8 @@ impl SeatData {
             fleet: None,
             now: Now(0),
             host_calls_left: 0,
+            deadline_parts_left: 0,
+            deadline_part_ticks: 0,
             log_dropped: 0,
             table: ResourceTable::new(),
             state,
@@ -74,11 +79,19 @@ impl SeatData {
     }
 
     /// Starts the budget of a call.
-    pub(crate) fn begin(&mut self, host_calls: u32) {
+    pub(crate) fn begin(&mut self, host_calls: u32, deadline_part_ticks: u64) {
         self.host_calls_left = host_calls;
+        self.deadline_parts_left = DEADLINE_PARTS - 1;
+        self.deadline_part_ticks = deadline_part_ticks;
         self.log_lines = 0;
         self.log_bytes = 0;
         self.limiter.refused = false;
+    }
+
+    /// Ticks of the next part of the call's deadline; `None` when it is over.
+    pub(crate) fn next_deadline_part(&mut self) -> Option<u64> {
+        self.deadline_parts_left = self.deadline_parts_left.checked_sub(1)?;
+        Some(self.deadline_part_ticks)
     }
 
     fn count_call(&mut self) -> Result<()> {
