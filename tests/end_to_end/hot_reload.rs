@@ -99,25 +99,46 @@ fn what_is_no_policy_is_refused_with_the_reason_and_the_old_one_serves_on() {
     assert!(status == 422 && answer["detail"].as_str().unwrap().contains("choices"), "{answer}");
 }
 
-#[test]
-fn a_policy_that_traps_on_live_traffic_is_quarantined_and_no_request_is_lost() {
-    let server = with_clusters();
-    let (status, answer) = server.upload("?activate=balancing/default", FAULTY[0].bytes).unwrap();
-    assert_eq!(status, 200, "it passes every check before: {answer}");
-    let (asked, failed) = under_load(&server, || {
-        wait_for(|| (active(&server) == "least-loaded").then_some(())).expect("the last good one came back");
+/// Activates the policy that breaks on purpose and routes until it is in quarantine; gives what happened.
+#[track_caller]
+fn break_down(server: &Server, fault: &str) -> Vec<Value> {
+    server.upload("", FAULTY[0].bytes).unwrap();
+    let body = json!({ "policy": "late-fault", "settings": { "fault": fault } }).to_string();
+    let activated = server.ask("POST", "/api/v1/slots/balancing/default/activate", Some(&body)).unwrap();
+    assert_eq!(activated.0, 200, "it passes every check before: {}", activated.1);
+    let (asked, failed) = under_load(server, || {
+        wait_for(|| (active(server) == "least-loaded").then_some(())).expect("the last good one came back");
     });
-    assert!(asked > 100 && failed == 0, "{asked} asked, {failed} failed");
+    assert!(asked > 10 && failed == 0, "{fault}: {asked} asked, {failed} failed");
     let history = server.ok("GET", "/api/v1/slots/balancing/default/history", None).unwrap();
-    let happened: Vec<&str> =
-        history["history"].as_array().unwrap().iter().filter_map(|entry| entry["what"].as_str()).collect();
-    for wanted in ["activated", "faulted", "quarantined", "restored"] {
-        assert!(happened.contains(&wanted), "{happened:?}");
+    history["history"].as_array().unwrap().clone()
+}
+
+#[test]
+fn whatever_a_policy_does_on_live_traffic_no_request_is_lost_and_history_tells() {
+    for (fault, kinds) in [
+        ("trap", &["trap"] as &[&str]),
+        ("spin", &["fuel", "deadline"]),
+        ("recurse", &["trap"]),
+        ("allocate", &["memory"]),
+        ("ineligible", &["ineligible"]),
+        ("not-a-number", &["not-a-number"]),
+        ("huge", &["output"]),
+    ] {
+        let server = with_clusters();
+        let history = break_down(&server, fault);
+        let happened: Vec<&str> = history.iter().filter_map(|entry| entry["what"].as_str()).collect();
+        for wanted in ["activated", "faulted", "quarantined", "restored"] {
+            assert!(happened.contains(&wanted), "{fault}: {happened:?}");
+        }
+        let faulted = history.iter().find(|entry| entry["what"] == "faulted").unwrap();
+        let detail = faulted["detail"].as_str().unwrap();
+        assert!(kinds.iter().any(|kind| detail.starts_with(kind)), "{fault} is told as {detail}");
+        let again = json!({ "policy": "late-fault", "settings": { "fault": fault } }).to_string();
+        let (status, answer) =
+            server.ask("POST", "/api/v1/slots/balancing/default/activate", Some(&again)).unwrap();
+        assert!(status == 422 && answer["detail"].as_str().unwrap().contains("quarantine"), "{answer}");
     }
-    let again = server
-        .ask("POST", "/api/v1/slots/balancing/default/activate", Some(r#"{"policy":"late-trap"}"#))
-        .unwrap();
-    assert!(again.0 == 422 && again.1["detail"].as_str().unwrap().contains("quarantine"), "{}", again.1);
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl Finder<'_> {
                 wasmtime::format_err!("`{}` has no function `{name}`", self.policy.outline.interface)
             })?;
         self.instance
-            .get_typed_func(self.store.as_context_mut(), &function)
+            .get_typed_func(self.store.as_context_mut(), function)
             .map_err(|error| error.context(format!("`{name}` of `{}`", self.policy.outline.interface)))
     }
 }
