@@ -1,0 +1,40 @@
+//! Reloading over and over: memory stays flat.
+
+use std::fmt::Write as _;
+
+use pilothouse_tests::is_soak;
+
+use crate::{activate, memory_kib, server};
+
+/// Growth after the first fifth that is still noise of the allocator, KiB.
+const NOISE_KIB: u64 = 16 << 10;
+/// Samples in a run.
+const SAMPLES: u32 = 100;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reloading_leaves_the_memory_flat() {
+    let reloads: u32 = if is_soak() { 10_000 } else { 500 };
+    let (running, _dir) = server(100).await;
+    let mut samples = Vec::new();
+    for reload in 0..reloads {
+        // Never the same revision twice in a row, so that each one is made anew.
+        let settings = format!(r#"{{"choices":{},"scan-below":{}}}"#, 2 + reload % 9, reload % 65);
+        activate(&running.control, "least-loaded", &settings).await;
+        if reload % (reloads / SAMPLES) == 0 {
+            samples.extend(memory_kib().map(|kib| (reload, kib)));
+        }
+    }
+    running.stop().await;
+    let (Some(&(_, start)), Some(&(_, end))) = (samples.get(samples.len() / 5), samples.last()) else {
+        return;
+    };
+    println!("{reloads} reloads: {start} KiB after a fifth, {end} KiB at the end");
+    if let Some(path) = std::env::var_os("PILOTHOUSE_SOAK_CSV") {
+        let mut csv = String::from("reloads,memory_kib\n");
+        for (reload, kib) in &samples {
+            writeln!(csv, "{reload},{kib}").unwrap();
+        }
+        std::fs::write(path, csv).unwrap();
+    }
+    assert!(end < start + NOISE_KIB, "memory grew from {start} to {end} KiB");
+}
