@@ -13,3 +13,4 @@ mod command_line;
 mod crash;
 mod federation;
 mod hot_reload;
+mod scale;

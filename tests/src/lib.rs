@@ -85,6 +85,17 @@ impl Server {
         }
     }
 
+    /// Memory of the process that is in RAM, KiB.
+    ///
+    /// # Errors
+    /// If the process is gone.
+    pub fn memory_kib(&self) -> anyhow::Result<u64> {
+        let id = self.child.as_ref().context("the server is not running")?.id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
     /// The watched policy folder.
     #[must_use]
     pub fn policy_dir(&self) -> &Path {
