@@ -63,12 +63,17 @@ fn pool(runtime: &Runtime, name: &str) -> Pool {
 }
 
 /// Nanoseconds per call: the best of five runs, because everything that disturbs only adds.
-fn measure(calls: u64, mut call: impl FnMut(u64)) -> f64 {
-    (0..calls / 10).for_each(&mut call);
+fn measure<T>(calls: u64, mut call: impl FnMut(u64) -> T) -> f64 {
+    let mut repeat = |calls: u64| {
+        for index in 0..calls {
+            black_box(call(index));
+        }
+    };
+    repeat(calls / 10);
     (0..5)
         .map(|_| {
             let started = now();
-            (0..calls).for_each(&mut call);
+            repeat(calls);
             started.elapsed().as_nanos() as f64 / calls as f64
         })
         .fold(f64::INFINITY, f64::min)
@@ -125,21 +130,19 @@ fn main() {
         let least_loaded = pool(&runtime, "least-loaded");
         let Decision::Balancing(port) = least_loaded.decision() else { panic!("not balancing") };
         let rows: Vec<u32> = class.rows().collect();
-        let native = measure(200_000, |seed| drop(black_box(native_two_choice(&fleet, &rows, seed))));
+        let native = measure(200_000, |seed| native_two_choice(&fleet, &rows, seed));
         let request = |seed| BalancingRequest { seed, now_ms: 1, session: None };
-        let wasm =
-            measure(200_000, |seed| drop(black_box(port.choose(&fleet, &class, &request(seed)).unwrap())));
+        let wasm = measure(200_000, |seed| port.choose(&fleet, &class, &request(seed)).unwrap());
         row("two choices", native, wasm);
         let batch: Vec<_> = (0..64).map(request).collect();
-        let wasm =
-            measure(5_000, |_| drop(black_box(port.choose_many(&fleet, &class, &batch).unwrap()))) / 64.0;
+        let wasm = measure(5_000, |_| port.choose_many(&fleet, &class, &batch).unwrap()) / 64.0;
         row("two choices, batch of 64", native, wasm);
         let multi_factor = pool(&runtime, "multi-factor");
         let Decision::Placement(port) = multi_factor.decision() else { panic!("not placement") };
         let request = PlacementRequest { seed: 1, now_ms: 1, needs: Resources::default(), priority: 0 };
         let calls = u64::from((2_000_000 / members).min(50_000));
-        let native = measure(calls, |_| drop(black_box(native_scan(&fleet, &class))));
-        let wasm = measure(calls, |_| drop(black_box(port.place(&fleet, &class, &request).unwrap())));
+        let native = measure(calls, |_| native_scan(&fleet, &class));
+        let wasm = measure(calls, |_| port.place(&fleet, &class, &request).unwrap());
         row("multi-factor scan", native, wasm);
         sync(&mut registry, members, &least_loaded);
     }
@@ -161,7 +164,7 @@ fn sync(registry: &mut Registry, members: u32, pool: &Pool) {
     let request = BalancingRequest { seed: 1, now_ms: 1, session: None };
     let each = measure(64 * 50, |step| {
         let (fleet, class) = &fleets[(step % 64) as usize];
-        drop(black_box(port.choose(fleet, class, &request).unwrap()));
+        port.choose(fleet, class, &request).unwrap()
     });
     println!("| one block pushed and a decision | {members} | | {each:.0} | |");
 }
