@@ -1,6 +1,6 @@
 //! Checks a policy against the contract, on any implementation of core's port.
 //!
-//! policy + [`fleets`] -> [`smoke`] -> findings; a revision with a finding is not activated
+//! policy + [`fleet`] -> [`smoke`] -> findings; a revision with a finding is not activated
 //!
 //! Invariant: the kit asks only what the contract promises: an answer or a refusal, eligible rows, rankings without
 //! doubles. What a policy prefers is its own affair. The full kit with reports is not here yet.
