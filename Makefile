@@ -25,9 +25,10 @@ lint: target ## Format, clippy, documentation; warnings are errors. Rules on dep
 	@# Module headers speak to maintainers and may point to private items.
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --workspace --no-deps --lib
 
-bench: target ## Measure the engine and the store; prints ratios.
+bench: target ## Measure the engine, the store and what people embed today; prints ratios.
 	$(CARGO) bench --locked -p pilothouse-engine --bench decision
 	$(CARGO) bench --locked -p pilothouse-store --bench commit
+	cd tests/bench && $(CARGO) run --locked --release
 
 soak: target ## The long variants of the tests: more swaps, reloads and kills. Prints figures.
 	$(CARGO) build --locked --workspace --all-targets
