@@ -128,7 +128,7 @@ fn missing_member(id: &MemberId) -> ServiceError {
 
 fn answer(decision: &Decision, slot: &SlotId, decided: &decide::Decided) -> Decided {
     let mut answer = recorded(decision, slot);
-    let factors = decision.generation.as_ref().map(|generation| &generation.policy.description().factors);
+    let factors = decision.generation.as_ref().map(|generation| &generation.description.factors);
     answer.alternatives = decided
         .candidates
         .iter()
@@ -147,7 +147,7 @@ fn answer(decision: &Decision, slot: &SlotId, decided: &decide::Decided) -> Deci
 
 /// A decision as it is told.
 fn recorded(decision: &Decision, slot: &SlotId) -> Decided {
-    let about = decision.generation.as_ref().map(|generation| generation.policy.description());
+    let about = decision.generation.as_ref().map(|generation| &generation.description);
     let revision = decision.generation.as_ref().map(|generation| &generation.revision);
     Decided {
         id: decision.id,

@@ -14,7 +14,7 @@ use pilothouse_core::policy::fault::Fault;
 use pilothouse_core::policy::request::Choice;
 use pilothouse_core::time::WallMs;
 
-use crate::slots::serving::Generation;
+use crate::slots::serving::Label;
 
 /// Which link of the fallback chain answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,7 +57,7 @@ pub struct Decision {
     /// When, for people.
     pub at: WallMs,
     /// What answered; `None` = the host's own choice.
-    pub generation: Option<Arc<Generation>>,
+    pub generation: Option<Arc<Label>>,
     /// The link of the chain that answered.
     pub link: Link,
     /// Who was eligible, and for which requirement.

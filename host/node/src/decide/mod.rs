@@ -129,7 +129,7 @@ impl Decider {
         let decision = Decision {
             id: self.log.next_id(),
             at: self.clock.wall(),
-            generation,
+            generation: generation.map(|generation| Arc::clone(&generation.label)),
             link,
             class,
             epoch: fleet.epoch,

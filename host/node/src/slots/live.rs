@@ -83,8 +83,11 @@ impl LiveSlot {
 
     /// Tells the manager.
     pub fn report_fault(&self, generation: &Generation, fault: &Fault) {
-        let report =
-            FaultReport { slot: self.id.clone(), revision: generation.revision.id, fault: fault.clone() };
+        let report = FaultReport {
+            slot: self.id.clone(),
+            revision: generation.label.revision.id,
+            fault: fault.clone(),
+        };
         let _ = self.reports.try_send(report);
     }
 

@@ -336,7 +336,8 @@ impl Slots {
         let number = slot.machine.generation();
         let mut find = |revision: Option<Revision>| -> Option<Arc<Generation>> {
             let revision = revision?;
-            if let Some(found) = slot.generations.iter().rev().find(|known| known.revision.id == revision.id)
+            if let Some(found) =
+                slot.generations.iter().rev().find(|known| known.label.revision.id == revision.id)
             {
                 return Some(Arc::clone(found));
             }

@@ -7,19 +7,28 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use pilothouse_core::policy::Policy;
 use pilothouse_core::policy::fault::FaultKind;
+use pilothouse_core::policy::{Description, Policy};
 use pilothouse_core::slot::{Revision, SlotId};
+
+/// What stays known of a generation when it no longer serves: records of decisions keep this, never the pool.
+#[derive(Debug)]
+pub struct Label {
+    /// The slot it served.
+    pub slot: SlotId,
+    /// Its number within the slot.
+    pub number: u64,
+    /// Which policy with which settings.
+    pub revision: Revision,
+    /// What the policy says of itself.
+    pub description: Description,
+}
 
 /// One revision in service, with its counts.
 #[derive(Debug)]
 pub struct Generation {
-    /// The slot it serves.
-    pub slot: SlotId,
-    /// Grows with every exchange in the slot.
-    pub number: u64,
-    /// Which policy with which settings.
-    pub revision: Revision,
+    /// Which one it is.
+    pub label: Arc<Label>,
     /// The pool that answers.
     pub policy: Arc<dyn Policy>,
     decisions: AtomicU64,
@@ -32,9 +41,7 @@ impl Generation {
     #[must_use]
     pub fn new(slot: SlotId, number: u64, revision: Revision, policy: Arc<dyn Policy>) -> Self {
         Self {
-            slot,
-            number,
-            revision,
+            label: Arc::new(Label { slot, number, revision, description: policy.description().clone() }),
             policy,
             decisions: AtomicU64::new(0),
             refusals: AtomicU64::new(0),

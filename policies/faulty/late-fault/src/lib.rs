@@ -10,7 +10,7 @@ use pilothouse_sdk::{About, Choice, Class, Fleet, Refusal, Rng, Settings, export
 /// Answers of an instance before it breaks.
 const ANSWERS: u32 = 100;
 /// A text larger than what the host copies for one call.
-const HUGE_BYTES: usize = 8 << 20;
+const HUGE_BYTES: usize = 5 << 18;
 
 /// Ways to break, the first being the default.
 const FAULTS: [&str; 7] = ["trap", "spin", "recurse", "allocate", "ineligible", "not-a-number", "huge"];
