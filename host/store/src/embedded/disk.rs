@@ -35,18 +35,28 @@ pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
     }
 }
 
+/// Page cache of the database, bytes. redb's own default is 1 GiB, which looks like a leak in a host that reads its records
+/// once at the start and then only writes.
+const CACHE_BYTES: usize = 8 << 20;
+
+fn sized() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
 /// Opens or makes the database of a locked folder.
 pub(super) fn open(dir: &Path) -> Result<Database, DatabaseError> {
     let path = dir.join(FILE);
     if path.try_exists()? {
-        return Database::open(path);
+        return sized().open(path);
     }
     let new = dir.join(FILE_IN_THE_MAKING);
     match std::fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    let database = Database::create(&new)?;
+    let database = sized().create(&new)?;
     std::fs::rename(&new, &path)?;
     File::open(dir)?.sync_all()?;
     Ok(database)
