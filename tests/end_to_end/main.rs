@@ -13,4 +13,5 @@ mod command_line;
 mod crash;
 mod federation;
 mod hot_reload;
+mod openapi;
 mod scale;

@@ -205,13 +205,12 @@ pub(super) fn routed(decided: Decided) -> wire::RouteTaskResponse {
 }
 
 pub(super) fn event(event: &Event) -> wire::ClusterEvent {
-    let view = crate::rest::event_view(event);
-    let text = |name: &str| view.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+    let view = crate::rest::EventView::from(event);
     wire::ClusterEvent {
         sequence: event.sequence,
         timestamp_ms: event.at.0,
-        cluster_id: text("subject"),
-        r#type: text("type"),
-        payload: view.get("detail").map(ToString::to_string).unwrap_or_default(),
+        cluster_id: view.subject.unwrap_or_default(),
+        r#type: view.kind,
+        payload: view.detail.to_string(),
     }
 }

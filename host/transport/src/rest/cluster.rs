@@ -1,37 +1,42 @@
 //! The documented cluster API: paths, fields and shapes as in the Go wrapper's document.
 //!
-//! Percentages are 0..100 here and 0..1 inside. `load` is the mean of CPU, memory and agents in use, in percent; lower is
-//! better; what is unknown is left out of the mean.
+//! Percentages are 0..100 here and 0..1 inside.
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pilothouse_core::assignment::Assignment;
 use pilothouse_core::eligible::Requirement;
-use pilothouse_core::member::{
-    Health, LoadReport, Member, MemberKind, Registration, Resources, Role, Status,
-};
+use pilothouse_core::member::{LoadReport, Member, MemberKind, Registration, Resources, Role, Status};
 use pilothouse_core::policy::Family;
 use pilothouse_core::slot::SlotId;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
+use super::Plane;
 use super::error::Problem;
 use super::extract::{Body, Query, agent_name, labels, member_id, optional_label};
-use super::{Plane, views};
+use super::views::{self, ClusterNodesView, ClusterStatsView, NodeView};
 use crate::service::{Activation, RouteQuery, ServiceError};
 
 /// Agents of a node that does not say how many it can run (as in the document's own node).
 const MAX_AGENTS_DEFAULT: u32 = 10;
 
-/// `{"success": false, "error": …}`
+/// An error in this API's own form.
 pub(crate) struct Failure(Problem);
+
+/// An error as the documented cluster API writes it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FailureView {
+    success: bool,
+    /// What was wrong, where, and what to do.
+    error: String,
+}
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let (status, error) = self.0.parts();
-        (status, Json(json!({ "success": false, "error": error }))).into_response()
+        (status, Json(FailureView { success: false, error })).into_response()
     }
 }
 
@@ -47,60 +52,38 @@ impl From<ServiceError> for Failure {
     }
 }
 
-type Answer = Result<Json<Value>, Failure>;
+type Answer<T> = Result<Json<T>, Failure>;
 
-fn node(member: &Member) -> Value {
-    let capacity = member.capacity();
-    let active = member.active();
-    let used = if capacity == 0 { 0.0 } else { f64::from(active) / f64::from(capacity) };
-    let percent = |share: Option<f32>| share.map_or(0.0, |share| round(f64::from(share) * 100.0));
-    let known = [member.load.cpu.map(f64::from), member.load.memory.map(f64::from), Some(used)];
-    let (sum, count) =
-        known.into_iter().flatten().fold((0.0, 0.0), |(sum, count), share| (sum + share, count + 1.0));
-    let started = member.registered_at.0;
-    let uptime_ms =
-        member.last_seen.0.saturating_sub(started).max(if member.status == Status::Online { 1 } else { 0 });
-    json!({
-        "id": member.id().as_str(),
-        "hostname": member.registration.hostname,
-        "address": member.registration.endpoint,
-        "role": views::role_name(member.role),
-        "status": views::status_name(member.status),
-        "healthy": member.health != Health::Unhealthy && !matches!(member.status, Status::Offline),
-        "active_agents": active,
-        "max_agents": capacity,
-        "capacity": round(1.0 - used.min(1.0)),
-        "load": round(100.0 * sum / count),
-        "cpu_usage": percent(member.load.cpu),
-        "memory_usage": percent(member.load.memory),
-        "disk_usage": percent(member.load.disk),
-        "load_average": member.load.load_average.unwrap_or(0.0),
-        "services": member.registration.services.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "uptime": go_duration(uptime_ms),
-        "last_seen": views::time(member.last_seen),
-    })
+/// Done.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DoneView {
+    success: bool,
 }
 
-fn round(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
+const DONE: Json<DoneView> = Json(DoneView { success: true });
+
+/// Done, and how the node is now.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NodeDoneView {
+    success: bool,
+    node: NodeView,
 }
 
-/// `2h15m30s`, as Go prints durations.
-fn go_duration(ms: u64) -> String {
-    let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
-    match (hours, minutes) {
-        (0, 0) => format!("{seconds}s"),
-        (0, _) => format!("{minutes}m{seconds}s"),
-        _ => format!("{hours}h{minutes}m{seconds}s"),
+impl From<&Member> for NodeDoneView {
+    fn from(member: &Member) -> Self {
+        Self { success: true, node: member.into() }
     }
 }
 
-pub(crate) async fn list(State(plane): State<Plane>) -> Json<Value> {
-    let nodes: Vec<Value> = plane.members(Some(MemberKind::Node)).iter().map(node).collect();
-    Json(json!({ "count": nodes.len(), "nodes": nodes }))
+/// All nodes.
+#[utoipa::path(get, path = "/api/cluster/nodes", responses((status = 200, body = ClusterNodesView)))]
+pub(crate) async fn list(State(plane): State<Plane>) -> Json<ClusterNodesView> {
+    let nodes: Vec<_> = plane.members(Some(MemberKind::Node)).iter().map(NodeView::from).collect();
+    Json(ClusterNodesView { count: nodes.len(), nodes })
 }
 
-#[derive(Deserialize)]
+/// A node that wants to be part of the cluster.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NodeBody {
     id: String,
@@ -121,10 +104,9 @@ pub(crate) struct NodeBody {
     weight: Option<f32>,
 }
 
-pub(crate) async fn register(
-    State(plane): State<Plane>,
-    Body(body): Body<NodeBody>,
-) -> Result<(StatusCode, Json<Value>), Failure> {
+/// Registers a node, or updates one with the same address.
+#[utoipa::path(post, path = "/api/cluster/nodes", request_body = NodeBody, responses((status = 200, body = NodeDoneView)))]
+pub(crate) async fn register(State(plane): State<Plane>, Body(body): Body<NodeBody>) -> Answer<NodeDoneView> {
     let id = member_id(&body.id)?;
     let role = match body.role.as_deref() {
         None | Some("worker") => Role::Worker,
@@ -162,17 +144,19 @@ pub(crate) async fn register(
         carbon_g_per_kwh: f32::NAN,
         resources: Resources::default(),
     };
-    let member = plane.register(registration).await?;
-    Ok((StatusCode::OK, Json(json!({ "success": true, "node": node(&member) }))))
+    Ok(Json((&plane.register(registration).await?).into()))
 }
 
-pub(crate) async fn one(State(plane): State<Plane>, Path(id): Path<String>) -> Answer {
+/// One node.
+#[utoipa::path(get, path = "/api/cluster/nodes/{id}", responses((status = 200, body = NodeView)))]
+pub(crate) async fn one(State(plane): State<Plane>, Path(id): Path<String>) -> Answer<NodeView> {
     let id = member_id(&id)?;
     let member = plane.member(&id).ok_or(ServiceError::NotFound { what: "node", name: id.to_string() })?;
-    Ok(Json(node(&member)))
+    Ok(Json((&member).into()))
 }
 
-#[derive(Deserialize)]
+/// Percentages are 0..100; what is left out keeps its value.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HeartbeatBody {
     cpu_usage: Option<f32>,
@@ -182,11 +166,13 @@ pub(crate) struct HeartbeatBody {
     active_agents: Option<u32>,
 }
 
+/// Takes a heartbeat.
+#[utoipa::path(post, path = "/api/cluster/nodes/{id}", request_body = HeartbeatBody, responses((status = 200, body = DoneView)))]
 pub(crate) async fn heartbeat(
     State(plane): State<Plane>,
     Path(id): Path<String>,
     Body(body): Body<HeartbeatBody>,
-) -> Answer {
+) -> Answer<DoneView> {
     let share = |percent: Option<f32>| percent.map(|percent| percent / 100.0);
     let report = LoadReport {
         cpu: share(body.cpu_usage),
@@ -197,41 +183,68 @@ pub(crate) async fn heartbeat(
         ..LoadReport::default()
     };
     plane.report(&member_id(&id)?, &report)?;
-    Ok(Json(json!({ "success": true })))
+    Ok(DONE)
 }
 
-pub(crate) async fn unregister(State(plane): State<Plane>, Path(id): Path<String>) -> Answer {
+/// Removes a node.
+#[utoipa::path(delete, path = "/api/cluster/nodes/{id}", responses((status = 200, body = DoneView)))]
+pub(crate) async fn unregister(State(plane): State<Plane>, Path(id): Path<String>) -> Answer<DoneView> {
     plane.unregister(member_id(&id)?).await?;
-    Ok(Json(json!({ "success": true })))
+    Ok(DONE)
 }
 
-pub(crate) async fn drain(State(plane): State<Plane>, Path(id): Path<String>) -> Answer {
-    let member = plane.drain(member_id(&id)?, true).await?;
-    Ok(Json(json!({ "success": true, "node": node(&member) })))
+/// No new work goes to the node from now on.
+#[utoipa::path(post, path = "/api/cluster/nodes/{id}/drain", responses((status = 200, body = NodeDoneView)))]
+pub(crate) async fn drain(State(plane): State<Plane>, Path(id): Path<String>) -> Answer<NodeDoneView> {
+    Ok(Json((&plane.drain(member_id(&id)?, true).await?).into()))
 }
 
-pub(crate) async fn undrain(State(plane): State<Plane>, Path(id): Path<String>) -> Answer {
-    let member = plane.drain(member_id(&id)?, false).await?;
-    Ok(Json(json!({ "success": true, "node": node(&member) })))
+/// Work may go to the node again.
+#[utoipa::path(delete, path = "/api/cluster/nodes/{id}/drain", responses((status = 200, body = NodeDoneView)))]
+pub(crate) async fn undrain(State(plane): State<Plane>, Path(id): Path<String>) -> Answer<NodeDoneView> {
+    Ok(Json((&plane.drain(member_id(&id)?, false).await?).into()))
 }
 
-fn assignment_view(plane: &Plane, assignment: &Assignment) -> Value {
-    let gone = plane.member(&assignment.member).is_none_or(|member| member.status == Status::Offline);
-    json!({
-        "agent_name": assignment.agent.as_str(),
-        "node_id": assignment.member.as_str(),
-        "assigned_at": views::time(assignment.assigned_at),
-        "status": if gone { "orphaned" } else { "running" },
-    })
+/// Where an agent is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AssignmentView {
+    agent_name: String,
+    node_id: String,
+    assigned_at: String,
+    /// `running`, or `orphaned` if its node is gone.
+    status: &'static str,
 }
 
-pub(crate) async fn assignments(State(plane): State<Plane>) -> Json<Value> {
-    let all: Vec<Value> =
-        plane.assignments().iter().map(|assignment| assignment_view(&plane, assignment)).collect();
-    Json(json!({ "count": all.len(), "assignments": all }))
+impl AssignmentView {
+    fn of(plane: &Plane, assignment: &Assignment) -> Self {
+        let gone = plane.member(&assignment.member).is_none_or(|member| member.status == Status::Offline);
+        Self {
+            agent_name: assignment.agent.to_string(),
+            node_id: assignment.member.to_string(),
+            assigned_at: views::time(assignment.assigned_at),
+            status: if gone { "orphaned" } else { "running" },
+        }
+    }
 }
 
-#[derive(Deserialize)]
+/// All assignments.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AssignmentsView {
+    count: usize,
+    assignments: Vec<AssignmentView>,
+}
+
+/// Where every agent is.
+#[utoipa::path(get, path = "/api/cluster/assignments", responses((status = 200, body = AssignmentsView)))]
+pub(crate) async fn assignments(State(plane): State<Plane>) -> Json<AssignmentsView> {
+    let assignments = plane.assignments();
+    let assignments: Vec<_> =
+        assignments.iter().map(|assignment| AssignmentView::of(&plane, assignment)).collect();
+    Json(AssignmentsView { count: assignments.len(), assignments })
+}
+
+/// An agent that needs a node.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AssignBody {
     agent_name: String,
@@ -242,7 +255,16 @@ pub(crate) struct AssignBody {
     strategy: Option<String>,
 }
 
-pub(crate) async fn assign(State(plane): State<Plane>, Body(body): Body<AssignBody>) -> Answer {
+/// Done, and where the agent is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AssignedView {
+    success: bool,
+    assignment: AssignmentView,
+}
+
+/// Assigns an agent to the node that the strategy picks.
+#[utoipa::path(post, path = "/api/cluster/assignments", request_body = AssignBody, responses((status = 200, body = AssignedView)))]
+pub(crate) async fn assign(State(plane): State<Plane>, Body(body): Body<AssignBody>) -> Answer<AssignedView> {
     let requirement = Requirement {
         kind: Some(MemberKind::Node),
         services: labels("services", &body.services)?,
@@ -251,76 +273,82 @@ pub(crate) async fn assign(State(plane): State<Plane>, Body(body): Body<AssignBo
     };
     let query = RouteQuery { requirement, strategy: body.strategy, ..RouteQuery::default() };
     let assignment = plane.assign(agent_name(&body.agent_name)?, query).await?;
-    Ok(Json(json!({ "success": true, "assignment": assignment_view(&plane, &assignment) })))
+    Ok(Json(AssignedView { success: true, assignment: AssignmentView::of(&plane, &assignment) }))
 }
 
-pub(crate) async fn assignment(State(plane): State<Plane>, Path(agent): Path<String>) -> Answer {
+/// Where one agent is.
+#[utoipa::path(get, path = "/api/cluster/assignments/{agent}", responses((status = 200, body = AssignmentView)))]
+pub(crate) async fn assignment(
+    State(plane): State<Plane>,
+    Path(agent): Path<String>,
+) -> Answer<AssignmentView> {
     let agent = agent_name(&agent)?;
     let found =
         plane.assignment(&agent).ok_or(ServiceError::NotFound { what: "agent", name: agent.to_string() })?;
-    Ok(Json(assignment_view(&plane, &found)))
+    Ok(Json(AssignmentView::of(&plane, &found)))
 }
 
-pub(crate) async fn unassign(State(plane): State<Plane>, Path(agent): Path<String>) -> Answer {
+/// Takes an agent off its node.
+#[utoipa::path(delete, path = "/api/cluster/assignments/{agent}", responses((status = 200, body = DoneView)))]
+pub(crate) async fn unassign(State(plane): State<Plane>, Path(agent): Path<String>) -> Answer<DoneView> {
     plane.unassign(agent_name(&agent)?).await?;
-    Ok(Json(json!({ "success": true })))
+    Ok(DONE)
 }
 
-pub(crate) async fn stats(State(plane): State<Plane>) -> Json<Value> {
-    let stats = plane.stats(MemberKind::Node);
-    let identity = plane.identity();
-    let by_role: serde_json::Map<_, _> = stats
-        .by_role
-        .iter()
-        .map(|(role, count)| (views::role_name(*role).to_owned(), json!(count)))
-        .collect();
-    let by_status: serde_json::Map<_, _> = stats
-        .by_status
-        .iter()
-        .map(|(status, count)| (views::status_name(*status).to_owned(), json!(count)))
-        .collect();
-    let slot = plane.slot(&SlotId::default_of(Family::Balancing));
-    let strategy = slot
-        .as_ref()
-        .and_then(|slot| slot.active.as_ref())
-        .map_or("native".to_owned(), |active| active.name.replace('-', "_"));
-    let answered: u64 = slot.iter().flat_map(|slot| &slot.answers).map(|(_, count)| count).sum();
-    Json(json!({
-        "local_node": identity.node_id.as_str(),
-        "is_leader": plane.leader().is_some_and(|leader| *leader.id() == identity.node_id),
-        "total_assignments": plane.assignments().len(),
-        "registry": {
-            "total_nodes": stats.members,
-            "healthy_nodes": stats.healthy,
-            "online_nodes": stats.online,
-            "total_agents": stats.active,
-            "max_agents": stats.capacity,
-            "utilization_pct": (stats.utilisation_percent() * 10.0).round() / 10.0,
-            "nodes_by_role": by_role,
-            "nodes_by_status": by_status,
-        },
-        "balancer": { "strategy": strategy, "round_robin_index": if strategy == "round_robin" { answered } else { 0 } },
-    }))
+/// The cluster in numbers.
+#[utoipa::path(get, path = "/api/cluster/stats", responses((status = 200, body = ClusterStatsView)))]
+pub(crate) async fn stats(State(plane): State<Plane>) -> Json<ClusterStatsView> {
+    Json(ClusterStatsView::of(&plane))
 }
 
-pub(crate) async fn leader(State(plane): State<Plane>) -> Answer {
+/// Who leads.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LeaderView {
+    leader: NodeView,
+}
+
+/// The node that leads.
+#[utoipa::path(get, path = "/api/cluster/leader", responses((status = 200, body = LeaderView)))]
+pub(crate) async fn leader(State(plane): State<Plane>) -> Answer<LeaderView> {
     let leader = plane.leader().ok_or(ServiceError::NotFound { what: "leader", name: "node".to_owned() })?;
-    Ok(Json(json!({ "leader": node(&leader) })))
+    Ok(Json(LeaderView { leader: (&leader).into() }))
+}
+
+/// Done, and whether this node leads.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PromotedView {
+    success: bool,
+    is_leader: bool,
 }
 
 /// Promotes the node that answers.
-pub(crate) async fn promote(State(plane): State<Plane>) -> Answer {
+#[utoipa::path(post, path = "/api/cluster/leader", responses((status = 200, body = PromotedView)))]
+pub(crate) async fn promote(State(plane): State<Plane>) -> Answer<PromotedView> {
     plane.promote(plane.identity().node_id).await?;
-    Ok(Json(json!({ "success": true, "is_leader": true })))
+    Ok(Json(PromotedView { success: true, is_leader: true }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct BalanceQuery {
+    /// `round_robin`, `least_loaded`, `least_agents`, `random`, `weighted`, …
     strategy: String,
 }
 
-pub(crate) async fn balance(State(plane): State<Plane>, Query(query): Query<BalanceQuery>) -> Answer {
+/// Done, and the strategy in force.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BalanceView {
+    success: bool,
+    strategy: String,
+}
+
+/// Switches the balancing strategy.
+#[utoipa::path(post, path = "/api/cluster/balance", params(BalanceQuery), responses((status = 200, body = BalanceView)))]
+pub(crate) async fn balance(
+    State(plane): State<Plane>,
+    Query(query): Query<BalanceQuery>,
+) -> Answer<BalanceView> {
     let activation = Activation {
         slot: SlotId::default_of(Family::Balancing),
         policy: query.strategy.replace('_', "-"),
@@ -339,5 +367,5 @@ pub(crate) async fn balance(State(plane): State<Plane>, Query(query): Query<Bala
         },
         other => other,
     })?;
-    Ok(Json(json!({ "success": true, "strategy": query.strategy })))
+    Ok(Json(BalanceView { success: true, strategy: query.strategy }))
 }

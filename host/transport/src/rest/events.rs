@@ -13,27 +13,37 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+use utoipa::IntoParams;
 
+use super::Plane;
 use super::extract::Query;
-use super::{Plane, views};
+use super::views::{EventView, EventsView};
 
 /// Most events of one list, or replayed at the start of a stream.
 const LIMIT_MAX: usize = 1_000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct FollowQuery {
+    /// Replay the events after this number first.
     since: Option<u64>,
+    /// `json` = a list instead of a stream.
     format: Option<String>,
+    /// At most 1,000.
     limit: Option<usize>,
 }
 
+/// Follows events as a stream (SSE), or lists them.
+#[utoipa::path(get, path = "/api/v1/events", params(FollowQuery), responses(
+    (status = 200, content((EventView = "text/event-stream"), (EventsView = "application/json")))
+))]
 pub(crate) async fn follow(State(plane): State<Plane>, Query(query): Query<FollowQuery>) -> Response {
     let limit = query.limit.unwrap_or(LIMIT_MAX).min(LIMIT_MAX);
     if query.format.as_deref() == Some("json") {
         let (events, missed) = plane.events_since(query.since.unwrap_or(0), limit);
-        let events: Vec<_> = events.iter().map(views::event).collect();
-        return Json(json!({ "count": events.len(), "missed": missed, "events": events })).into_response();
+        let events: Vec<_> = events.iter().map(EventView::from).collect();
+        return Json(EventsView { count: events.len(), missed, events }).into_response();
     }
     // Subscribed before the past is read, so that nothing falls in between; doubles are filtered by number.
     let live = BroadcastStream::new(plane.subscribe());
@@ -57,7 +67,7 @@ pub(crate) async fn follow(State(plane): State<Plane>, Query(query): Query<Follo
 }
 
 fn frame(event: &pilothouse_core::event::Event) -> Result<Sse, Infallible> {
-    let view = views::event(event);
-    let name = view.get("type").and_then(|name| name.as_str()).unwrap_or("event").to_owned();
-    Ok(Sse::default().id(event.sequence.to_string()).event(name).data(view.to_string()))
+    let view = EventView::from(event);
+    let data = serde_json::to_string(&view).unwrap_or_default();
+    Ok(Sse::default().id(view.sequence.to_string()).event(view.kind).data(data))
 }

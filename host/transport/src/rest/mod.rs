@@ -7,6 +7,7 @@ mod cluster;
 pub mod error;
 mod events;
 mod extract;
+mod openapi;
 mod v1;
 mod views;
 
@@ -16,7 +17,10 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::service::ControlPlane;
 
@@ -27,53 +31,70 @@ const COMPONENT_BYTES_MAX: usize = (4 << 20) + 1_024;
 
 pub(crate) type Plane = Arc<dyn ControlPlane>;
 
-/// All routes.
-pub fn routes(plane: Arc<dyn ControlPlane>) -> Router {
-    let uploads = Router::new()
-        .route("/api/v1/policies", get(v1::policies::list).post(v1::policies::load))
+/// All routes, and what they are to programs.
+fn described() -> (Router<Plane>, OpenApi) {
+    use v1::{decisions, members, policies, slots};
+    let uploads = OpenApiRouter::new()
+        .routes(routes!(policies::list, policies::load))
         .layer(DefaultBodyLimit::max(COMPONENT_BYTES_MAX));
-    Router::new()
-        .route("/api/cluster/nodes", get(cluster::list).post(cluster::register))
-        .route(
-            "/api/cluster/nodes/{id}",
-            get(cluster::one).post(cluster::heartbeat).delete(cluster::unregister),
-        )
-        .route("/api/cluster/nodes/{id}/drain", post(cluster::drain).delete(cluster::undrain))
-        .route("/api/cluster/assignments", get(cluster::assignments).post(cluster::assign))
-        .route("/api/cluster/assignments/{agent}", get(cluster::assignment).delete(cluster::unassign))
-        .route("/api/cluster/stats", get(cluster::stats))
-        .route("/api/cluster/leader", get(cluster::leader).post(cluster::promote))
-        .route("/api/cluster/balance", post(cluster::balance))
-        .route("/api/v1/status", get(v1::status))
-        .route("/api/v1/clusters", get(v1::members::list_clusters).post(v1::members::register))
-        .route("/api/v1/clusters/{id}", get(v1::members::one).delete(v1::members::unregister))
-        .route("/api/v1/clusters/{id}/load", post(v1::members::report))
-        .route("/api/v1/clusters/{id}/drain", post(v1::members::drain).delete(v1::members::undrain))
-        .route("/api/v1/nodes", get(v1::members::list_nodes))
-        .route("/api/v1/nodes/{id}", get(v1::members::one).delete(v1::members::unregister))
-        .route("/api/v1/route", post(v1::decisions::route))
-        .route("/api/v1/place", post(v1::decisions::place))
-        .route("/api/v1/outcomes", post(v1::decisions::outcome))
-        .route("/api/v1/decisions", get(v1::decisions::list))
-        .route("/api/v1/decisions/{id}", get(v1::decisions::one))
-        .route("/api/v1/slots", get(v1::slots::list))
-        .route("/api/v1/slots/{family}/{name}", get(v1::slots::one))
-        .route("/api/v1/slots/{family}/{name}/history", get(v1::slots::history))
-        .route("/api/v1/slots/{family}/{name}/activate", post(v1::slots::activate))
-        .route("/api/v1/slots/{family}/{name}/rollback", post(v1::slots::roll_back))
-        .route("/api/v1/policies/{name}", get(v1::policies::one))
-        .route("/api/v1/events", get(events::follow))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+    OpenApiRouter::with_openapi(openapi::about())
+        .routes(routes!(cluster::list, cluster::register))
+        .routes(routes!(cluster::one, cluster::heartbeat, cluster::unregister))
+        .routes(routes!(cluster::drain, cluster::undrain))
+        .routes(routes!(cluster::assignments, cluster::assign))
+        .routes(routes!(cluster::assignment, cluster::unassign))
+        .routes(routes!(cluster::stats))
+        .routes(routes!(cluster::leader, cluster::promote))
+        .routes(routes!(cluster::balance))
+        .routes(routes!(v1::status))
+        .routes(routes!(members::list_clusters, members::register))
+        .routes(routes!(members::cluster, members::unregister_cluster))
+        .routes(routes!(members::report))
+        .routes(routes!(members::drain, members::undrain))
+        .routes(routes!(members::list_nodes))
+        .routes(routes!(members::node, members::unregister_node))
+        .routes(routes!(decisions::route))
+        .routes(routes!(decisions::place))
+        .routes(routes!(decisions::outcome))
+        .routes(routes!(decisions::list))
+        .routes(routes!(decisions::one))
+        .routes(routes!(slots::list))
+        .routes(routes!(slots::one))
+        .routes(routes!(slots::history))
+        .routes(routes!(slots::activate))
+        .routes(routes!(slots::roll_back))
+        .routes(routes!(policies::one))
+        .routes(routes!(events::follow))
+        .routes(routes!(healthy))
+        .routes(routes!(ready))
+        .routes(routes!(metrics))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .merge(uploads)
+        .split_for_parts()
+}
+
+/// All routes.
+pub fn routes(plane: Arc<dyn ControlPlane>) -> Router {
+    let (router, described) = described();
+    let document: Arc<str> = openapi::document(described).into();
+    let openapi = move || async move { ([(header::CONTENT_TYPE, "application/json")], document.to_string()) };
+    router
+        .route("/openapi.json", get(openapi))
         .fallback(|| async {
-            error::Problem::new(StatusCode::NOT_FOUND, "there is no such path; see README for the API")
+            let text = "there is no such path; `/openapi.json` lists those that are";
+            error::Problem::new(StatusCode::NOT_FOUND, text)
         })
         .with_state(plane)
 }
 
+/// The process answers.
+#[utoipa::path(get, path = "/healthz", responses((status = 200, body = String, content_type = "text/plain")))]
+async fn healthy() -> &'static str {
+    "ok\n"
+}
+
+/// The server can take requests.
+#[utoipa::path(get, path = "/readyz", responses((status = 200, body = String, content_type = "text/plain")))]
 async fn ready(State(plane): State<Plane>) -> Response {
     match plane.ready() {
         Ok(()) => "ready\n".into_response(),
@@ -81,8 +102,10 @@ async fn ready(State(plane): State<Plane>) -> Response {
     }
 }
 
+/// Figures in the text format of Prometheus.
+#[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics(State(plane): State<Plane>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], plane.metrics()).into_response()
 }
 
-pub(crate) use views::{event as event_view, status_name};
+pub(crate) use views::{EventView, status_name};

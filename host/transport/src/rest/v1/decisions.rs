@@ -6,22 +6,25 @@ use axum::http::StatusCode;
 use pilothouse_core::eligible::Requirement;
 use pilothouse_core::id::DecisionId;
 use pilothouse_core::member::MemberKind;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
 use super::members::ResourcesBody;
+use crate::rest::Plane;
 use crate::rest::error::Problem;
 use crate::rest::extract::{Body, Query, labels, member_id, optional_label};
-use crate::rest::{Plane, views};
+use crate::rest::views::{DecidedView, DecisionsView};
 use crate::service::{PlaceQuery, RouteQuery, ServiceError};
 
 /// Most decisions listed at once.
 const LIMIT_MAX: usize = 1_000;
 
-#[derive(Deserialize, Default)]
+/// Who may be chosen at all.
+#[derive(Deserialize, Serialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RequirementBody {
+    /// `cluster` (default), `node` or `any`.
     kind: Option<String>,
     cluster: Option<String>,
     required_capabilities: Vec<String>,
@@ -29,7 +32,9 @@ pub(crate) struct RequirementBody {
     services: Vec<String>,
     allowed_regions: Vec<String>,
     denied_regions: Vec<String>,
+    /// Members that must not be chosen, for example because they were tried.
     excluded: Vec<String>,
+    /// Where the request comes from.
     preferred_region: Option<String>,
     source_zone: Option<String>,
 }
@@ -62,65 +67,92 @@ impl RequirementBody {
     }
 }
 
-#[derive(Deserialize, Default)]
+/// A task that needs a member now.
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RouteBody {
     task_type: Option<String>,
+    /// Slot or policy, if not the default one.
     strategy: Option<String>,
+    /// Tasks of one session stay together, if the strategy can.
     session: Option<String>,
     alternatives: u32,
     requirement: RequirementBody,
 }
 
-pub(crate) async fn route(State(plane): State<Plane>, Body(body): Body<RouteBody>) -> Answer {
+/// Which member takes this task?
+#[utoipa::path(post, path = "/api/v1/route", request_body = RouteBody, responses((status = 200, body = DecidedView)))]
+pub(crate) async fn route(State(plane): State<Plane>, Body(body): Body<RouteBody>) -> Answer<DecidedView> {
     // The kind of task is for people and logs; what it demands is in the requirement.
     let RouteBody { task_type: _, strategy, session, alternatives, requirement } = body;
     let requirement = requirement.parse(Some(MemberKind::Cluster))?;
     let decided = plane.route(&RouteQuery { requirement, strategy, session, alternatives })?;
-    Ok(Json(views::decided(&decided)))
+    Ok(Json((&decided).into()))
 }
 
-#[derive(Deserialize, Default)]
+/// A workload that needs a home.
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PlaceBody {
     needs: ResourcesBody,
+    /// Higher is more important.
     priority: i32,
     alternatives: u32,
     requirement: RequirementBody,
 }
 
-pub(crate) async fn place(State(plane): State<Plane>, Body(body): Body<PlaceBody>) -> Answer {
+/// Where does this workload live?
+#[utoipa::path(post, path = "/api/v1/place", request_body = PlaceBody, responses((status = 200, body = DecidedView)))]
+pub(crate) async fn place(State(plane): State<Plane>, Body(body): Body<PlaceBody>) -> Answer<DecidedView> {
     let PlaceBody { needs, priority, alternatives, requirement } = body;
     let requirement = requirement.parse(Some(MemberKind::Cluster))?;
     let decided = plane.place(&PlaceQuery { requirement, needs: needs.into(), priority, alternatives })?;
-    Ok(Json(views::decided(&decided)))
+    Ok(Json((&decided).into()))
 }
 
-#[derive(Deserialize)]
+/// How work went; the breaker counts it.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OutcomeBody {
     member: String,
     success: bool,
 }
 
-pub(crate) async fn outcome(State(plane): State<Plane>, Body(body): Body<OutcomeBody>) -> Answer {
-    plane.outcome(&member_id(&body.member)?, body.success)?;
-    Ok(Json(json!({ "accepted": true })))
+/// It was counted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AcceptedView {
+    accepted: bool,
 }
 
-#[derive(Deserialize)]
+/// Takes the result of work.
+#[utoipa::path(post, path = "/api/v1/outcomes", request_body = OutcomeBody, responses((status = 200, body = AcceptedView)))]
+pub(crate) async fn outcome(
+    State(plane): State<Plane>,
+    Body(body): Body<OutcomeBody>,
+) -> Answer<AcceptedView> {
+    plane.outcome(&member_id(&body.member)?, body.success)?;
+    Ok(Json(AcceptedView { accepted: true }))
+}
+
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
+    /// At most 1,000; 100 if left out.
     limit: Option<usize>,
 }
 
-pub(crate) async fn list(State(plane): State<Plane>, Query(query): Query<ListQuery>) -> Answer {
-    let decisions: Vec<_> =
-        plane.decisions(query.limit.unwrap_or(100).min(LIMIT_MAX)).iter().map(views::decided).collect();
-    Ok(Json(json!({ "count": decisions.len(), "decisions": decisions })))
+/// Recent decisions, newest first.
+#[utoipa::path(get, path = "/api/v1/decisions", params(ListQuery), responses((status = 200, body = DecisionsView)))]
+pub(crate) async fn list(State(plane): State<Plane>, Query(query): Query<ListQuery>) -> Json<DecisionsView> {
+    let decisions = plane.decisions(query.limit.unwrap_or(100).min(LIMIT_MAX));
+    let decisions: Vec<_> = decisions.iter().map(DecidedView::from).collect();
+    Json(DecisionsView { count: decisions.len(), decisions })
 }
 
-pub(crate) async fn one(State(plane): State<Plane>, Path(id): Path<String>) -> Answer {
+/// One decision that is still kept.
+#[utoipa::path(get, path = "/api/v1/decisions/{id}", responses((status = 200, body = DecidedView)))]
+pub(crate) async fn one(State(plane): State<Plane>, Path(id): Path<String>) -> Answer<DecidedView> {
     let found = DecisionId::parse(&id).and_then(|id| plane.decision(id));
     let found = found.ok_or_else(|| {
         Problem::new(
@@ -128,5 +160,5 @@ pub(crate) async fn one(State(plane): State<Plane>, Path(id): Path<String>) -> A
             "there is no such decision, or it is older than those that are kept",
         )
     })?;
-    Ok(Json(views::decided(&found)))
+    Ok(Json((&found).into()))
 }

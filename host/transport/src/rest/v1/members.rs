@@ -3,31 +3,38 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use pilothouse_core::member::{LoadReport, MemberKind, Registration, Resources, Role};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Answer;
+use crate::rest::Plane;
 use crate::rest::extract::{Body, labels, member_id, optional_label};
-use crate::rest::{Plane, views};
+use crate::rest::views::{ClustersView, MemberView, NodesView, ReportedView, UnregisteredView};
 use crate::service::ServiceError;
 
 /// Agents of a cluster that does not say how many it can run.
 const MAX_AGENTS_DEFAULT: u32 = 100;
 
-fn list(plane: &Plane, kind: MemberKind, name: &str) -> Answer {
-    let members: Vec<_> = plane.members(Some(kind)).iter().map(views::member).collect();
-    Ok(Json(json!({ "count": members.len(), name: members })))
+fn members(plane: &Plane, kind: MemberKind) -> Vec<MemberView> {
+    plane.members(Some(kind)).iter().map(MemberView::from).collect()
 }
 
-pub(crate) async fn list_clusters(State(plane): State<Plane>) -> Answer {
-    list(&plane, MemberKind::Cluster, "clusters")
+/// All clusters.
+#[utoipa::path(get, path = "/api/v1/clusters", responses((status = 200, body = ClustersView)))]
+pub(crate) async fn list_clusters(State(plane): State<Plane>) -> Json<ClustersView> {
+    let clusters = members(&plane, MemberKind::Cluster);
+    Json(ClustersView { count: clusters.len(), clusters })
 }
 
-pub(crate) async fn list_nodes(State(plane): State<Plane>) -> Answer {
-    list(&plane, MemberKind::Node, "nodes")
+/// All nodes.
+#[utoipa::path(get, path = "/api/v1/nodes", responses((status = 200, body = NodesView)))]
+pub(crate) async fn list_nodes(State(plane): State<Plane>) -> Json<NodesView> {
+    let nodes = members(&plane, MemberKind::Node);
+    Json(NodesView { count: nodes.len(), nodes })
 }
 
-#[derive(Deserialize)]
+/// A cluster that wants to be part of the federation.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClusterBody {
     /// Made from the endpoint if left out.
@@ -47,12 +54,14 @@ pub(crate) struct ClusterBody {
     resources: ResourcesBody,
 }
 
-#[derive(Deserialize, Default, Clone, Copy)]
+/// What a member has, or a workload takes.
+#[derive(Deserialize, Serialize, Default, Clone, Copy, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ResourcesBody {
     cpu_millis: u32,
     memory_mib: u32,
     storage_mib: u32,
+    /// Thousandths of a device.
     accelerator_millis: u32,
 }
 
@@ -63,7 +72,12 @@ impl From<ResourcesBody> for Resources {
     }
 }
 
-pub(crate) async fn register(State(plane): State<Plane>, Body(body): Body<ClusterBody>) -> Answer {
+/// Registers a cluster, or updates one with the same endpoint.
+#[utoipa::path(post, path = "/api/v1/clusters", request_body = ClusterBody, responses((status = 200, body = MemberView)))]
+pub(crate) async fn register(
+    State(plane): State<Plane>,
+    Body(body): Body<ClusterBody>,
+) -> Answer<MemberView> {
     let id =
         body.id.filter(|id| !id.is_empty()).unwrap_or_else(|| crate::grpc::id_of_endpoint(&body.endpoint));
     let registration = Registration {
@@ -83,30 +97,64 @@ pub(crate) async fn register(State(plane): State<Plane>, Body(body): Body<Cluste
         carbon_g_per_kwh: body.carbon_g_per_kwh.unwrap_or(f32::NAN),
         resources: body.resources.into(),
     };
-    Ok(Json(views::member(&plane.register(registration).await?)))
+    Ok(Json((&plane.register(registration).await?).into()))
 }
 
-pub(crate) async fn one(State(plane): State<Plane>, Path(id): Path<String>) -> Answer {
-    let id = member_id(&id)?;
-    let member = plane.member(&id).ok_or(ServiceError::NotFound { what: "member", name: id.to_string() })?;
-    Ok(Json(views::member(&member)))
+fn member(plane: &Plane, what: &'static str, id: &str) -> Answer<MemberView> {
+    let id = member_id(id)?;
+    let member = plane.member(&id).ok_or(ServiceError::NotFound { what, name: id.to_string() })?;
+    Ok(Json((&member).into()))
 }
 
-pub(crate) async fn unregister(State(plane): State<Plane>, Path(id): Path<String>) -> Answer {
+/// One cluster.
+#[utoipa::path(get, path = "/api/v1/clusters/{id}", responses((status = 200, body = MemberView)))]
+pub(crate) async fn cluster(State(plane): State<Plane>, Path(id): Path<String>) -> Answer<MemberView> {
+    member(&plane, "cluster", &id)
+}
+
+/// One node.
+#[utoipa::path(get, path = "/api/v1/nodes/{id}", responses((status = 200, body = MemberView)))]
+pub(crate) async fn node(State(plane): State<Plane>, Path(id): Path<String>) -> Answer<MemberView> {
+    member(&plane, "node", &id)
+}
+
+async fn remove(plane: &Plane, id: String) -> Answer<UnregisteredView> {
     plane.unregister(member_id(&id)?).await?;
-    Ok(Json(json!({ "unregistered": id })))
+    Ok(Json(UnregisteredView { unregistered: id }))
 }
 
-pub(crate) async fn drain(State(plane): State<Plane>, Path(id): Path<String>) -> Answer {
-    Ok(Json(views::member(&plane.drain(member_id(&id)?, true).await?)))
+/// Removes a cluster.
+#[utoipa::path(delete, path = "/api/v1/clusters/{id}", responses((status = 200, body = UnregisteredView)))]
+pub(crate) async fn unregister_cluster(
+    State(plane): State<Plane>,
+    Path(id): Path<String>,
+) -> Answer<UnregisteredView> {
+    remove(&plane, id).await
 }
 
-pub(crate) async fn undrain(State(plane): State<Plane>, Path(id): Path<String>) -> Answer {
-    Ok(Json(views::member(&plane.drain(member_id(&id)?, false).await?)))
+/// Removes a node.
+#[utoipa::path(delete, path = "/api/v1/nodes/{id}", responses((status = 200, body = UnregisteredView)))]
+pub(crate) async fn unregister_node(
+    State(plane): State<Plane>,
+    Path(id): Path<String>,
+) -> Answer<UnregisteredView> {
+    remove(&plane, id).await
+}
+
+/// No new work goes to the cluster from now on.
+#[utoipa::path(post, path = "/api/v1/clusters/{id}/drain", responses((status = 200, body = MemberView)))]
+pub(crate) async fn drain(State(plane): State<Plane>, Path(id): Path<String>) -> Answer<MemberView> {
+    Ok(Json((&plane.drain(member_id(&id)?, true).await?).into()))
+}
+
+/// Work may go to the cluster again.
+#[utoipa::path(delete, path = "/api/v1/clusters/{id}/drain", responses((status = 200, body = MemberView)))]
+pub(crate) async fn undrain(State(plane): State<Plane>, Path(id): Path<String>) -> Answer<MemberView> {
+    Ok(Json((&plane.drain(member_id(&id)?, false).await?).into()))
 }
 
 /// Shares are 0..1; what is left out keeps its value.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LoadBody {
     cpu: Option<f32>,
@@ -120,11 +168,13 @@ pub(crate) struct LoadBody {
     error_rate: Option<f32>,
 }
 
+/// Takes a load report; the answer says what the host makes of it.
+#[utoipa::path(post, path = "/api/v1/clusters/{id}/load", request_body = LoadBody, responses((status = 200, body = ReportedView)))]
 pub(crate) async fn report(
     State(plane): State<Plane>,
     Path(id): Path<String>,
     Body(body): Body<LoadBody>,
-) -> Answer {
+) -> Answer<ReportedView> {
     let LoadBody {
         cpu,
         memory,
@@ -148,12 +198,5 @@ pub(crate) async fn report(
         error_rate,
         health: None,
     };
-    let told = plane.report(&member_id(&id)?, &report)?;
-    Ok(Json(json!({
-        "accepted": true,
-        "health": views::health_name(told.health),
-        "accepts_work": told.accepts_work,
-        "recommendations": told.advice,
-        "report_again_ms": told.report_again_ms,
-    })))
+    Ok(Json(plane.report(&member_id(&id)?, &report)?.into()))
 }

@@ -8,37 +8,32 @@ pub(crate) mod slots;
 use axum::Json;
 use axum::extract::State;
 use pilothouse_core::member::MemberKind;
-use serde_json::{Value, json};
 
 use super::Plane;
 use super::error::Problem;
+use super::views::{StatusSlotView, StatusView};
 
-pub(super) type Answer = Result<Json<Value>, Problem>;
+pub(super) type Answer<T> = Result<Json<T>, Problem>;
 
-pub(crate) async fn status(State(plane): State<Plane>) -> Json<Value> {
+/// The server in numbers.
+#[utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = StatusView)))]
+pub(crate) async fn status(State(plane): State<Plane>) -> Json<StatusView> {
     let identity = plane.identity();
-    let sums = |kind| {
-        let stats = plane.stats(kind);
-        json!({
-            "members": stats.members, "online": stats.online, "healthy": stats.healthy,
-            "active_agents": stats.active, "max_agents": stats.capacity,
-            "utilization_pct": stats.utilisation_percent(),
-        })
-    };
-    Json(json!({
-        "node_id": identity.node_id.as_str(),
-        "version": identity.version,
-        "uptime_ms": identity.uptime_ms,
-        "boot": identity.boot,
-        "fleet_epoch": identity.epoch,
-        "clusters": sums(MemberKind::Cluster),
-        "nodes": sums(MemberKind::Node),
-        "assignments": plane.assignments().len(),
-        "slots": plane.slots().iter().map(|slot| json!({
-            "id": slot.id.to_string(),
-            "active": slot.active.as_ref().map_or("native", |active| &active.name),
-            "generation": slot.generation,
-            "serving": { "workers": slot.serving.0, "of": slot.serving.1 },
-        })).collect::<Vec<_>>(),
-    }))
+    let slots = plane.slots().into_iter().map(|slot| StatusSlotView {
+        id: slot.id.to_string(),
+        active: slot.active.map_or("native".to_owned(), |active| active.name),
+        generation: slot.generation,
+        serving: slot.serving.into(),
+    });
+    Json(StatusView {
+        node_id: identity.node_id.to_string(),
+        version: identity.version,
+        uptime_ms: identity.uptime_ms,
+        boot: identity.boot,
+        fleet_epoch: identity.epoch,
+        clusters: plane.stats(MemberKind::Cluster).into(),
+        nodes: plane.stats(MemberKind::Node).into(),
+        assignments: plane.assignments().len(),
+        slots: slots.collect(),
+    })
 }

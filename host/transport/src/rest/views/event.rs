@@ -1,0 +1,79 @@
+//! Events.
+
+use pilothouse_core::event::{Event, EventKind};
+use pilothouse_core::registry::Change;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::slot::HistoryView;
+use super::{health_name, role_name, status_name, time};
+
+/// Something that happened.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventView {
+    /// Counts up; follow from here with `since`.
+    pub(crate) sequence: u64,
+    at: String,
+    /// For example `member.status` or `slot.activated`.
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// Whom it is about.
+    pub(crate) subject: Option<String>,
+    /// Depends on the type.
+    pub(crate) detail: Value,
+}
+
+impl From<&Event> for EventView {
+    fn from(event: &Event) -> Self {
+        let (kind, subject, detail) = match &event.kind {
+            EventKind::Member(change) => {
+                let (name, detail) = change_parts(&change.change);
+                (format!("member.{name}"), change.member.as_ref().map(ToString::to_string), detail)
+            }
+            EventKind::Slot(slot, entry) => {
+                let entry = HistoryView::from(&**entry);
+                let name = format!("slot.{}", entry.what);
+                (name, Some(slot.to_string()), serde_json::to_value(entry).unwrap_or_default())
+            }
+            EventKind::Assigned(assignment) => (
+                "agent.assigned".to_owned(),
+                Some(assignment.agent.to_string()),
+                json!({ "member": assignment.member.as_str(), "epoch": assignment.epoch }),
+            ),
+            EventKind::Unassigned(assignment) => (
+                "agent.unassigned".to_owned(),
+                Some(assignment.agent.to_string()),
+                json!({ "member": assignment.member.as_str() }),
+            ),
+        };
+        Self { sequence: event.sequence, at: time(event.at), kind, subject, detail }
+    }
+}
+
+fn change_parts(change: &Change) -> (&'static str, Value) {
+    match change {
+        Change::Registered { .. } => ("registered", Value::Null),
+        Change::Updated => ("updated", Value::Null),
+        Change::Unregistered { why } => ("unregistered", json!({ "why": format!("{why:?}").to_lowercase() })),
+        Change::Status { from, to } => {
+            ("status", json!({ "from": status_name(*from), "to": status_name(*to) }))
+        }
+        Change::Health { from, to } => {
+            ("health", json!({ "from": health_name(*from), "to": health_name(*to) }))
+        }
+        Change::Role { from, to } => ("role", json!({ "from": role_name(*from), "to": role_name(*to) })),
+        Change::Breaker { from, to } => ("breaker", json!({ "from": from, "to": to })),
+        Change::MassLoss { lost, of } => ("mass-loss", json!({ "lost": lost, "of": of })),
+        Change::MassLossOver => ("mass-loss-over", Value::Null),
+    }
+}
+
+/// Kept events after a number.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventsView {
+    pub(crate) count: usize,
+    /// Some after `since` are no longer kept.
+    pub(crate) missed: bool,
+    pub(crate) events: Vec<EventView>,
+}

@@ -1,0 +1,134 @@
+//! `/openapi.json` against the server that serves it: every operation is called, every answer fits what is described.
+
+use std::collections::BTreeSet;
+
+use pilothouse_tests::Server;
+use serde_json::{Value, json};
+
+/// Method, path as described, path as asked, body. In this order, because some need what others made.
+const CALLS: &[(&str, &str, &str, &str)] = &[
+    ("post", "/api/cluster/nodes", "", r#"{"id": "n-2", "ip_address": "10.0.0.2", "port": 1}"#),
+    ("get", "/api/cluster/nodes", "", ""),
+    ("get", "/api/cluster/nodes/{id}", "/api/cluster/nodes/n-2", ""),
+    ("post", "/api/cluster/nodes/{id}", "/api/cluster/nodes/n-2", r#"{"cpu_usage": 40.5}"#),
+    ("post", "/api/cluster/nodes/{id}/drain", "/api/cluster/nodes/n-2/drain", ""),
+    ("delete", "/api/cluster/nodes/{id}/drain", "/api/cluster/nodes/n-2/drain", ""),
+    ("post", "/api/cluster/assignments", "", r#"{"agent_name": "a-1"}"#),
+    ("get", "/api/cluster/assignments", "", ""),
+    ("get", "/api/cluster/assignments/{agent}", "/api/cluster/assignments/a-1", ""),
+    ("delete", "/api/cluster/assignments/{agent}", "/api/cluster/assignments/a-1", ""),
+    ("get", "/api/cluster/stats", "", ""),
+    ("post", "/api/cluster/leader", "", ""),
+    ("get", "/api/cluster/leader", "", ""),
+    ("post", "/api/cluster/balance", "/api/cluster/balance?strategy=random", ""),
+    ("post", "/api/v1/clusters", "", r#"{"id": "c-1", "endpoint": "10.0.1.1:1", "region": "eu"}"#),
+    ("get", "/api/v1/clusters", "", ""),
+    ("get", "/api/v1/clusters/{id}", "/api/v1/clusters/c-1", ""),
+    ("post", "/api/v1/clusters/{id}/load", "/api/v1/clusters/c-1/load", r#"{"cpu": 0.5}"#),
+    ("post", "/api/v1/clusters/{id}/drain", "/api/v1/clusters/c-1/drain", ""),
+    ("delete", "/api/v1/clusters/{id}/drain", "/api/v1/clusters/c-1/drain", ""),
+    ("get", "/api/v1/nodes", "", ""),
+    ("get", "/api/v1/nodes/{id}", "/api/v1/nodes/n-2", ""),
+    ("post", "/api/v1/route", "", r#"{"alternatives": 2, "requirement": {"kind": "any"}}"#),
+    ("post", "/api/v1/place", "", r#"{"needs": {"cpu_millis": 100}}"#),
+    ("post", "/api/v1/outcomes", "", r#"{"member": "c-1", "success": true}"#),
+    ("get", "/api/v1/decisions", "/api/v1/decisions?limit=5", ""),
+    ("get", "/api/v1/decisions/{id}", "/api/v1/decisions/LAST", ""),
+    ("get", "/api/v1/slots", "", ""),
+    ("get", "/api/v1/slots/{family}/{name}", "/api/v1/slots/balancing/default", ""),
+    ("get", "/api/v1/slots/{family}/{name}/history", "/api/v1/slots/balancing/default/history", ""),
+    (
+        "post",
+        "/api/v1/slots/{family}/{name}/activate",
+        "/api/v1/slots/balancing/default/activate",
+        r#"{"policy": "weighted"}"#,
+    ),
+    ("post", "/api/v1/slots/{family}/{name}/rollback", "/api/v1/slots/balancing/default/rollback", ""),
+    ("get", "/api/v1/policies", "", ""),
+    ("post", "/api/v1/policies", "", "THE COMPONENT"),
+    ("get", "/api/v1/policies/{name}", "/api/v1/policies/random", ""),
+    ("get", "/api/v1/events", "/api/v1/events?format=json", ""),
+    ("get", "/api/v1/status", "", ""),
+    ("get", "/healthz", "", ""),
+    ("get", "/readyz", "", ""),
+    ("get", "/metrics", "", ""),
+    ("delete", "/api/cluster/nodes/{id}", "/api/cluster/nodes/n-2", ""),
+    ("delete", "/api/v1/nodes/{id}", "/api/v1/nodes/node-1", ""),
+    ("delete", "/api/v1/clusters/{id}", "/api/v1/clusters/c-1", ""),
+];
+
+/// The schema of an operation's answer, with the document's components beside it so that references resolve.
+fn schema(document: &Value, method: &str, path: &str, status: &str) -> Value {
+    let content = &document["paths"][path][method]["responses"][status]["content"];
+    let kinds = content.as_object().unwrap_or_else(|| panic!("{method} {path} describes no {status}"));
+    let json = kinds.iter().find(|(kind, _)| kind.ends_with("json")).or(kinds.iter().next());
+    json!({ "allOf": [json.unwrap().1["schema"]], "components": document["components"] })
+}
+
+#[track_caller]
+fn check(document: &Value, method: &str, path: &str, status: &str, answer: &Value) {
+    let validator = jsonschema::validator_for(&schema(document, method, path, status)).unwrap();
+    let problems: Vec<String> =
+        validator.iter_errors(answer).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(problems.is_empty(), "{method} {path} answered {answer}: {problems:?}");
+}
+
+#[test]
+fn every_operation_answers_as_described() {
+    let server = Server::start().unwrap();
+    let document = server.ok("GET", "/openapi.json", None).unwrap();
+    for (method, path, asked, body) in CALLS {
+        let asked = if asked.is_empty() { path } else { asked };
+        let last = |server: &Server| server.ok("GET", "/api/v1/decisions", None).unwrap();
+        let asked = match asked.strip_suffix("LAST") {
+            Some(start) => format!("{start}{}", last(&server)["decisions"][0]["id"].as_str().unwrap()),
+            None => (*asked).to_owned(),
+        };
+        let answered = match *body {
+            "THE COMPONENT" => server.upload("", pilothouse_policies::ALL[0].bytes),
+            body => server.ask(&method.to_uppercase(), &asked, Some(body)),
+        };
+        let (status, answer) = answered.unwrap();
+        assert_eq!(status, 200, "{method} {asked}: {answer}");
+        check(&document, method, path, "200", &answer);
+    }
+    let described: BTreeSet<(String, String)> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, item)| {
+            item.as_object().unwrap().keys().map(move |method| (method.clone(), path.clone()))
+        })
+        .collect();
+    let called: BTreeSet<(String, String)> =
+        CALLS.iter().map(|(method, path, ..)| ((*method).to_owned(), (*path).to_owned())).collect();
+    assert_eq!(described, called, "every operation has a call above");
+}
+
+#[test]
+fn failures_answer_as_described() {
+    let server = Server::start().unwrap();
+    let document = server.ok("GET", "/openapi.json", None).unwrap();
+    for (method, path, asked, body, expected) in [
+        ("get", "/api/cluster/nodes/{id}", "/api/cluster/nodes/nobody", "", 404),
+        ("post", "/api/cluster/nodes", "/api/cluster/nodes", r#"{"id": "x y"}"#, 400),
+        ("get", "/api/v1/clusters/{id}", "/api/v1/clusters/nobody", "", 404),
+        ("post", "/api/v1/route", "/api/v1/route", r#"{"strateggy": "x"}"#, 400),
+        ("post", "/api/v1/policies", "/api/v1/policies", "not a component", 422),
+    ] {
+        let (status, answer) = server.ask(&method.to_uppercase(), asked, Some(body)).unwrap();
+        assert_eq!(status, expected, "{method} {asked}: {answer}");
+        check(&document, method, path, "default", &answer);
+    }
+}
+
+#[test]
+fn operations_have_names_of_their_own() {
+    let document = Server::start().unwrap().ok("GET", "/openapi.json", None).unwrap();
+    let items = document["paths"].as_object().unwrap().values();
+    let names: Vec<&str> = items
+        .flat_map(|item| item.as_object().unwrap().values())
+        .map(|operation| operation["operationId"].as_str().unwrap())
+        .collect();
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+}
