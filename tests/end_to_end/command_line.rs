@@ -57,6 +57,9 @@ fn a_tour_of_the_commands() {
         (&["route", "--strategy", "regional", "--region", "us-east1", "--alternatives", "2"], "c1"),
         (&["route", "--session", "s-1", "--strategy", "session-affinity"], "session"),
         (&["place", "--cpu-millis", "500"], "multi-factor"),
+        (&["node", "register", "node-9", "10.0.0.9:8151", "--service", "database"], "registered node-9"),
+        (&["node", "get", "node-9"], "10.0.0.9:8151"),
+        (&["node", "unregister", "node-9"], "unregistered node-9"),
         (&["node", "list"], "node-1"),
         (&["assign", "codex"], "codex runs on node-1"),
         (&["assignments"], "codex"),
@@ -86,4 +89,22 @@ fn a_tour_of_the_commands() {
     }
     let unknown = server.cli(&["cluster", "get", "nobody"]).unwrap_err().to_string();
     assert!(unknown.contains("nobody"), "{unknown}");
+}
+
+#[test]
+fn a_file_is_inspected_without_a_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mine.wasm");
+    let path = file.to_str().unwrap();
+    let bytes = pilothouse_policies::find("balancing", "weighted").unwrap().bytes;
+    std::fs::write(&file, bytes).unwrap();
+    let (code, stdout, stderr) = run(&["policy", "inspect", path]);
+    assert!(code == 0, "{stderr}");
+    for wanted in ["weighted", "balancing", "pilothouse:host/lifecycle@0.1.0", "limits.fuel", "sha256:"] {
+        assert!(stdout.contains(wanted), "{wanted} is missing in {stdout}");
+    }
+    std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    let (code, _, stderr) = run(&["policy", "inspect", path]);
+    assert!(code == 1 && stderr.contains("truncated"), "{stderr}");
+    assert_eq!(run(&["policy", "inspect", "./missing.wasm"]).0, 1);
 }

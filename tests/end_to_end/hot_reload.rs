@@ -20,6 +20,15 @@ fn active(server: &Server) -> String {
     slot["active"]["policy"].as_str().unwrap().to_owned()
 }
 
+/// Stops the load when the work ends, by a panic too.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Routes from two threads while `work` runs; gives how many were asked and how many failed.
 fn under_load(server: &Server, work: impl FnOnce()) -> (u64, u64) {
     let (stop, asked, failed) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
@@ -34,8 +43,8 @@ fn under_load(server: &Server, work: impl FnOnce()) -> (u64, u64) {
                 }
             });
         }
+        let _stop = StopAtEnd(&stop);
         work();
-        stop.store(true, Ordering::Relaxed);
     });
     (asked.into_inner(), failed.into_inner())
 }
@@ -97,6 +106,47 @@ fn what_is_no_policy_is_refused_with_the_reason_and_the_old_one_serves_on() {
     let (status, answer) =
         server.ask("POST", "/api/v1/slots/balancing/default/activate", Some(settings)).unwrap();
     assert!(status == 422 && answer["detail"].as_str().unwrap().contains("choices"), "{answer}");
+}
+
+/// A component that keeps to every bound of the pre-check and still has much to compile: as many functions as fit, each
+/// with all the nesting and locals that are allowed.
+fn compile_bomb() -> Vec<u8> {
+    let nested = "(loop (local.set 0 (i64.add (local.get 1) (local.get 2))) ".repeat(90);
+    let function = format!("(func (local {}) {nested}{})", "i64 ".repeat(900), ")".repeat(90));
+    let export = r#"(instance $none) (export "pilothouse:balancing/balancing@0.1.0" (instance $none))"#;
+    wat::parse_str(format!("(component (core module {}) {export})", function.repeat(3_500))).unwrap()
+}
+
+#[test]
+fn a_compile_bomb_is_refused_while_requests_are_answered() {
+    let server = with_clusters();
+    let nesting = format!("(func {}{})", "(block ".repeat(5_000), ")".repeat(5_000));
+    let deep = wat::parse_str(format!("(component (core module {nesting}))")).unwrap();
+    let (status, answer) = server.upload("", &deep).unwrap();
+    assert!(status == 422 && answer["detail"].as_str().unwrap().contains("nesting of blocks"), "{answer}");
+    let slowest = |server: &Server| {
+        let decisions = server.ok("GET", "/api/v1/decisions?limit=1000", None).unwrap();
+        let took =
+            decisions["decisions"].as_array().unwrap().iter().map(|one| one["took_us"].as_u64().unwrap());
+        let mut took: Vec<u64> = took.collect();
+        took.sort_unstable();
+        took[took.len() * 99 / 100]
+    };
+    for _ in 0..2_000 {
+        server.ok("POST", "/api/v1/route", Some("{}")).unwrap();
+    }
+    let before = slowest(&server);
+    let (asked, failed) = under_load(&server, || {
+        let (status, answer) = server.upload("", &compile_bomb()).unwrap();
+        let refused = answer["detail"].as_str().unwrap_or_default();
+        assert!(status == 422 && refused.contains("compil"), "{status} {answer}");
+        println!("the bomb: {refused}");
+    });
+    let after = slowest(&server);
+    println!(
+        "meanwhile {asked} requests, {failed} failed; p99 of a decision {before} us before, {after} us during"
+    );
+    assert!(asked > 10 && failed == 0, "{asked} asked, {failed} failed");
 }
 
 /// Activates the policy that breaks on purpose and routes until it is in quarantine; gives what happened.

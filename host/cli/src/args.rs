@@ -184,6 +184,13 @@ pub(crate) enum NodeCommand {
         /// Its id.
         id: String,
     },
+    /// Register a node. Example: pilothouse node register node-2 10.0.0.2:8151 --max-agents 20
+    Register(NodeRegisterArgs),
+    /// Remove a node.
+    Unregister {
+        /// Its id.
+        id: String,
+    },
     /// Stop giving a node new work.
     Drain {
         /// Its id.
@@ -194,6 +201,32 @@ pub(crate) enum NodeCommand {
         /// Its id.
         id: String,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct NodeRegisterArgs {
+    /// Its id.
+    pub(crate) id: String,
+    /// Where it answers, HOST:PORT.
+    pub(crate) address: String,
+    /// leader, worker, replica or standby.
+    #[arg(long)]
+    pub(crate) role: Option<String>,
+    /// Most agents it can run.
+    #[arg(long)]
+    pub(crate) max_agents: Option<u32>,
+    /// A service it runs; may be given several times.
+    #[arg(long = "service")]
+    pub(crate) services: Vec<String>,
+    /// A capability; may be given several times.
+    #[arg(long = "capability")]
+    pub(crate) capabilities: Vec<String>,
+    /// Its region.
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// Its zone.
+    #[arg(long)]
+    pub(crate) zone: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -250,9 +283,9 @@ pub(crate) struct AssignArgs {
 pub(crate) enum PolicyCommand {
     /// All policies that the server knows.
     List,
-    /// One policy, by name or digest.
+    /// One policy: what it is, imports, reads and may use. Example: pilothouse policy inspect ./mine.wasm
     Inspect {
-        /// Name or digest.
+        /// Name or digest of one that the server knows, or the path of a .wasm file (no server needed).
         policy: String,
     },
     /// Load a component. Example: pilothouse policy load mine.wasm --activate balancing/default

@@ -2,13 +2,13 @@
 
 use pilothouse_core::eligible::EligibleClass;
 use pilothouse_core::member::Resources;
-use pilothouse_core::policy::Description;
-use pilothouse_core::policy::fault::{Fault, FaultKind, PolicyError, Refusal};
+use pilothouse_core::policy::fault::{Fault, FaultKind, Refusal};
 use pilothouse_core::policy::request::{
     BalancingRequest, Candidate, Choice, Move, PlacementRequest, Resident, Route, RoutingRequest,
     ScalingRequest, ScalingSample, ScalingTarget,
 };
 use pilothouse_core::policy::settings::{Setting, SettingProblem, SettingValue};
+use pilothouse_core::policy::{Batch, Description};
 
 use crate::bindings::{self, lifecycle};
 
@@ -201,7 +201,7 @@ pub(crate) fn target(target: bindings::ScalingTarget) -> Result<ScalingTarget, F
     Ok(ScalingTarget { replicas, confidence, forecast_per_s, reason })
 }
 
-pub(crate) fn refusal(refusal: bindings::Refusal) -> Refusal {
+fn refusal(refusal: bindings::Refusal) -> Refusal {
     match refusal {
         bindings::Refusal::NothingSuits(reason) => Refusal::NothingSuits(reason),
         bindings::Refusal::Unsupported => Refusal::Unsupported,
@@ -210,11 +210,28 @@ pub(crate) fn refusal(refusal: bindings::Refusal) -> Refusal {
 }
 
 /// A refusal as the port reports it: `other` is a failure, not a decision.
-pub(crate) fn refused(refusal_of_guest: bindings::Refusal) -> PolicyError {
+pub(crate) fn refused(refusal_of_guest: bindings::Refusal) -> Result<Refusal, Fault> {
     match refusal(refusal_of_guest) {
-        Refusal::Other(text) => PolicyError::Fault(Fault::new(FaultKind::Failed, &text)),
-        declined => PolicyError::Refused(declined),
+        Refusal::Other(text) => Err(Fault::new(FaultKind::Failed, &text)),
+        declined => Ok(declined),
     }
+}
+
+/// Answers of a batch: one per request, in order.
+pub(crate) fn choices(
+    class: &EligibleClass,
+    asked: usize,
+    answers: Vec<Result<bindings::Choice, bindings::Refusal>>,
+) -> Batch<Choice> {
+    if answers.len() != asked {
+        let detail = format!("{} answers to {asked} requests", answers.len());
+        return Err(Fault::new(FaultKind::Contract, &detail));
+    }
+    let answer = |answer| match answer {
+        Ok(chosen) => choice(class, chosen).map(Ok),
+        Err(refused) => Ok(Err(refusal(refused))),
+    };
+    answers.into_iter().map(answer).collect()
 }
 
 fn eligible(class: &EligibleClass, row: u32) -> Result<(), Fault> {

@@ -21,6 +21,7 @@ use pilothouse_core::policy::{
 };
 use wasmtime::Store;
 
+use crate::bindings;
 use crate::component::LoadedPolicy;
 use crate::convert;
 use crate::imports::SeatData;
@@ -68,6 +69,22 @@ fn list(problems: &[SettingProblem]) -> String {
         })
         .collect();
     texts.join("; ")
+}
+
+/// What every call says beside its own arguments.
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    fleet: &'a Fleet,
+    class: Option<&'a EligibleClass>,
+    now_ms: u64,
+    /// How many decisions it may cost.
+    weight: usize,
+}
+
+impl<'a> Question<'a> {
+    fn over(fleet: &'a Fleet, class: &'a EligibleClass, now_ms: u64, weight: usize) -> Self {
+        Self { fleet, class: Some(class), now_ms, weight }
+    }
 }
 
 /// Seats of one revision.
@@ -126,29 +143,30 @@ impl Pool {
         None
     }
 
-    fn call<T>(
+    /// Calls a free seat and checks what it answered; an instance that answered nonsense is not asked again.
+    fn call<T, U>(
         &self,
-        fleet: &Fleet,
-        class: Option<&EligibleClass>,
-        now_ms: u64,
-        decisions: usize,
+        question: Question<'_>,
         function: impl FnOnce(&mut Store<SeatData>, &Functions) -> wasmtime::Result<T>,
-    ) -> Result<T, Fault> {
+        check: impl FnOnce(T) -> Result<U, Fault>,
+    ) -> Result<U, Fault> {
         let mut seat = self.seat().ok_or_else(|| Fault::new(FaultKind::Busy, "every seat is busy"))?;
-        self.call_on(&mut seat, fleet, class, now_ms, decisions, function)
+        let checked = check(self.call_on(&mut seat, question, function)?);
+        if checked.is_err() {
+            seat.drop_instance();
+        }
+        checked
     }
 
     fn call_on<T>(
         &self,
         seat: &mut Seat,
-        fleet: &Fleet,
-        class: Option<&EligibleClass>,
-        now_ms: u64,
-        decisions: usize,
+        question: Question<'_>,
         function: impl FnOnce(&mut Store<SeatData>, &Functions) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
+        let Question { fleet, class, now_ms, weight } = question;
         let call =
-            AssertUnwindSafe(|| seat.call(&self.blueprint, fleet, class, now_ms, decisions as u64, function));
+            AssertUnwindSafe(|| seat.call(&self.blueprint, fleet, class, now_ms, weight as u64, function));
         catch_unwind(call).unwrap_or_else(|_panic| {
             // The store may be in any state; forgetting the instance is the only safe thing.
             seat.drop_instance();
@@ -156,21 +174,24 @@ impl Pool {
         })
     }
 
-    /// Asks a question that has one answer over a class. `weight` is how many decisions it may cost.
-    fn ask<T>(
+    /// Asks a question that has one answer.
+    fn ask<T, U>(
         &self,
-        fleet: &Fleet,
-        class: &EligibleClass,
-        now_ms: u64,
-        weight: usize,
+        question: Question<'_>,
         function: impl FnOnce(
             &mut Store<SeatData>,
             &Functions,
-        ) -> wasmtime::Result<(Result<T, crate::bindings::Refusal>,)>,
-    ) -> Result<T, PolicyError> {
-        let (answer,) =
-            self.call(fleet, Some(class), now_ms, weight, function).map_err(PolicyError::Fault)?;
-        answer.map_err(convert::refused)
+        ) -> wasmtime::Result<(Result<T, bindings::Refusal>,)>,
+        check: impl FnOnce(T) -> Result<U, Fault>,
+    ) -> Result<U, PolicyError> {
+        let check = |(answer,): (Result<T, bindings::Refusal>,)| match answer {
+            Ok(answer) => check(answer).map(Ok),
+            Err(refusal) => convert::refused(refusal).map(Err),
+        };
+        match self.call(question, function, check) {
+            Ok(answer) => answer.map_err(PolicyError::Refused),
+            Err(fault) => Err(PolicyError::Fault(fault)),
+        }
     }
 }
 
@@ -209,16 +230,20 @@ impl Policy for Pool {
         };
         let mut seat = lock(seat);
         // Bringing it up to date is the proof; which answer it would give is a question of its own.
-        self.call_on(&mut seat, fleet, class, 0, 1, |_store, _functions| Ok(())).map_err(PolicyError::Fault)
+        let question = Question { fleet, class, now_ms: 0, weight: 1 };
+        self.call_on(&mut seat, question, |_store, _functions| Ok(())).map_err(PolicyError::Fault)
     }
 
     fn usage(&self) -> Usage {
-        self.seats.iter().map(|seat| lock(seat)).fold(Usage::default(), |sum, seat| Usage {
-            calls: sum.calls + seat.calls,
-            fuel: sum.fuel + seat.fuel,
-            memory_bytes: sum.memory_bytes.max(seat.memory_bytes_now()),
-            instances: sum.instances + seat.instances,
-            log_lines_dropped: sum.log_lines_dropped + seat.log_dropped,
+        self.seats.iter().map(|seat| lock(seat)).fold(Usage::default(), |sum, seat| {
+            let (memory_bytes, log_dropped) = seat.figures_now();
+            Usage {
+                calls: sum.calls + seat.calls,
+                fuel: sum.fuel + seat.fuel,
+                memory_bytes: sum.memory_bytes.max(memory_bytes),
+                instances: sum.instances + seat.instances,
+                log_lines_dropped: sum.log_lines_dropped + log_dropped,
+            }
         })
     }
 
@@ -240,11 +265,12 @@ impl Balancing for Pool {
         request: &BalancingRequest,
     ) -> Result<Choice, PolicyError> {
         let request = convert::balancing(class.id, request);
-        let chosen = self.ask(fleet, class, request.now_ms, 1, |store, functions| match functions {
+        let choose = |store: &mut Store<SeatData>, functions: &Functions| match functions {
             Functions::Balancing { choose, .. } => choose.call(store, (request,)),
             _ => other_family(),
-        })?;
-        convert::choice(class, chosen).map_err(PolicyError::Fault)
+        };
+        let question = Question::over(fleet, class, request.now_ms, 1);
+        self.ask(question, choose, |chosen| convert::choice(class, chosen))
     }
 
     fn rank(
@@ -255,11 +281,12 @@ impl Balancing for Pool {
         limit: u32,
     ) -> Result<Vec<Candidate>, PolicyError> {
         let request = convert::balancing(class.id, request);
-        let ranked = self.ask(fleet, class, request.now_ms, RANKING, |store, functions| match functions {
+        let rank = |store: &mut Store<SeatData>, functions: &Functions| match functions {
             Functions::Balancing { rank, .. } => rank.call(store, (request, limit)),
             _ => other_family(),
-        })?;
-        convert::candidates(class, ranked, limit).map_err(PolicyError::Fault)
+        };
+        let question = Question::over(fleet, class, request.now_ms, RANKING);
+        self.ask(question, rank, |ranked| convert::candidates(class, ranked, limit))
     }
 
     fn choose_many(
@@ -272,12 +299,13 @@ impl Balancing for Pool {
             let now_ms = requests.first().map_or(0, |request| request.now_ms);
             let requests: Vec<_> =
                 requests.iter().map(|request| convert::balancing(class.id, request)).collect();
-            let (answers,) =
-                self.call(fleet, Some(class), now_ms, requests.len(), |store, functions| match functions {
-                    Functions::Balancing { choose_many, .. } => choose_many.call(store, (requests,)),
-                    _ => other_family(),
-                })?;
-            choices(class, answers)
+            let asked = requests.len();
+            let question = Question::over(fleet, class, now_ms, asked);
+            let choose_many = |store: &mut Store<SeatData>, functions: &Functions| match functions {
+                Functions::Balancing { choose_many, .. } => choose_many.call(store, (requests,)),
+                _ => other_family(),
+            };
+            self.call(question, choose_many, |(answers,)| convert::choices(class, asked, answers))
         })
     }
 }
@@ -290,11 +318,12 @@ impl Placement for Pool {
         request: &PlacementRequest,
     ) -> Result<Choice, PolicyError> {
         let request = convert::placement(class.id, request);
-        let chosen = self.ask(fleet, class, request.now_ms, 1, |store, functions| match functions {
+        let place = |store: &mut Store<SeatData>, functions: &Functions| match functions {
             Functions::Placement { place, .. } => place.call(store, (request,)),
             _ => other_family(),
-        })?;
-        convert::choice(class, chosen).map_err(PolicyError::Fault)
+        };
+        let question = Question::over(fleet, class, request.now_ms, 1);
+        self.ask(question, place, |chosen| convert::choice(class, chosen))
     }
 
     fn rank(
@@ -305,11 +334,12 @@ impl Placement for Pool {
         limit: u32,
     ) -> Result<Vec<Candidate>, PolicyError> {
         let request = convert::placement(class.id, request);
-        let ranked = self.ask(fleet, class, request.now_ms, RANKING, |store, functions| match functions {
+        let rank = |store: &mut Store<SeatData>, functions: &Functions| match functions {
             Functions::Placement { rank, .. } => rank.call(store, (request, limit)),
             _ => other_family(),
-        })?;
-        convert::candidates(class, ranked, limit).map_err(PolicyError::Fault)
+        };
+        let question = Question::over(fleet, class, request.now_ms, RANKING);
+        self.ask(question, rank, |ranked| convert::candidates(class, ranked, limit))
     }
 
     fn place_many(
@@ -322,12 +352,13 @@ impl Placement for Pool {
             let now_ms = requests.first().map_or(0, |request| request.now_ms);
             let requests: Vec<_> =
                 requests.iter().map(|request| convert::placement(class.id, request)).collect();
-            let (answers,) =
-                self.call(fleet, Some(class), now_ms, requests.len(), |store, functions| match functions {
-                    Functions::Placement { place_many, .. } => place_many.call(store, (requests,)),
-                    _ => other_family(),
-                })?;
-            choices(class, answers)
+            let asked = requests.len();
+            let question = Question::over(fleet, class, now_ms, asked);
+            let place_many = |store: &mut Store<SeatData>, functions: &Functions| match functions {
+                Functions::Placement { place_many, .. } => place_many.call(store, (requests,)),
+                _ => other_family(),
+            };
+            self.call(question, place_many, |(answers,)| convert::choices(class, asked, answers))
         })
     }
 
@@ -340,14 +371,15 @@ impl Placement for Pool {
         limit: u32,
     ) -> Result<Vec<Move>, PolicyError> {
         let request = convert::placement(class.id, request);
-        let residents = residents.iter().map(convert::resident).collect();
-        let moves = self.ask(fleet, class, request.now_ms, RANKING, |store, functions| match functions {
+        let residents: Vec<_> = residents.iter().map(convert::resident).collect();
+        let suggest = |store: &mut Store<SeatData>, functions: &Functions| match functions {
             Functions::Placement { suggest_moves, .. } => {
                 suggest_moves.call(store, (request, residents, limit))
             }
             _ => other_family(),
-        })?;
-        convert::moves(class, moves, limit).map_err(PolicyError::Fault)
+        };
+        let question = Question::over(fleet, class, request.now_ms, RANKING);
+        self.ask(question, suggest, |moves| convert::moves(class, moves, limit))
     }
 
     fn choose_victims(
@@ -359,13 +391,14 @@ impl Placement for Pool {
         residents: &[Resident],
     ) -> Result<Vec<u32>, PolicyError> {
         let request = convert::placement(class.id, request);
-        let residents = residents.iter().map(convert::resident).collect();
-        self.ask(fleet, class, request.now_ms, RANKING, |store, functions| match functions {
+        let residents: Vec<_> = residents.iter().map(convert::resident).collect();
+        let choose = |store: &mut Store<SeatData>, functions: &Functions| match functions {
             Functions::Placement { choose_victims, .. } => {
                 choose_victims.call(store, (request, row, residents))
             }
             _ => other_family(),
-        })
+        };
+        self.ask(Question::over(fleet, class, request.now_ms, RANKING), choose, Ok)
     }
 }
 
@@ -377,24 +410,23 @@ impl Routing for Pool {
         request: &RoutingRequest,
     ) -> Result<Route, PolicyError> {
         let request = convert::routing(class.id, request);
-        let route = self.ask(fleet, class, request.now_ms, 1, |store, functions| match functions {
+        let route = |store: &mut Store<SeatData>, functions: &Functions| match functions {
             Functions::Routing { route } => route.call(store, (request,)),
             _ => other_family(),
-        })?;
-        convert::route(class, route).map_err(PolicyError::Fault)
+        };
+        self.ask(Question::over(fleet, class, request.now_ms, 1), route, |route| convert::route(class, route))
     }
 }
 
 impl Scaling for Pool {
     fn scale(&self, fleet: &Fleet, request: &ScalingRequest) -> Result<ScalingTarget, PolicyError> {
         let request = convert::scaling(request);
-        let (answer,) = self
-            .call(fleet, None, request.now_ms, 1, |store, functions| match functions {
-                Functions::Scaling { scale } => scale.call(store, (request,)),
-                _ => other_family(),
-            })
-            .map_err(PolicyError::Fault)?;
-        convert::target(answer.map_err(convert::refused)?).map_err(PolicyError::Fault)
+        let question = Question { fleet, class: None, now_ms: request.now_ms, weight: 1 };
+        let scale = |store: &mut Store<SeatData>, functions: &Functions| match functions {
+            Functions::Scaling { scale } => scale.call(store, (request,)),
+            _ => other_family(),
+        };
+        self.ask(question, scale, convert::target)
     }
 }
 
@@ -402,25 +434,7 @@ impl Scaling for Pool {
 fn batch<R, T>(requests: &[R], mut one: impl FnMut(&[R]) -> Batch<T>) -> Batch<T> {
     let mut answers = Vec::with_capacity(requests.len());
     for part in requests.chunks(BATCH_MAX) {
-        let given = one(part)?;
-        if given.len() != part.len() {
-            let detail = format!("{} answers to {} requests", given.len(), part.len());
-            return Err(Fault::new(FaultKind::Contract, &detail));
-        }
-        answers.extend(given);
+        answers.extend(one(part)?);
     }
     Ok(answers)
-}
-
-fn choices(
-    class: &EligibleClass,
-    answers: Vec<Result<crate::bindings::Choice, crate::bindings::Refusal>>,
-) -> Batch<Choice> {
-    answers
-        .into_iter()
-        .map(|answer| match answer {
-            Ok(chosen) => convert::choice(class, chosen).map(Ok),
-            Err(refusal) => Ok(Err(convert::refusal(refusal))),
-        })
-        .collect()
 }

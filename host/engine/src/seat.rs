@@ -156,10 +156,10 @@ pub(crate) struct Seat {
     pub(crate) fuel: u64,
     /// Decisions asked.
     pub(crate) calls: u64,
-    /// Largest linear memory seen, bytes.
-    pub(crate) memory_bytes: u64,
-    /// Log lines dropped.
-    pub(crate) log_dropped: u64,
+    /// Largest linear memory of the instances that are gone, bytes.
+    memory_bytes: u64,
+    /// Log lines that they dropped.
+    log_dropped: u64,
 }
 
 impl Seat {
@@ -228,10 +228,12 @@ impl Seat {
         }
     }
 
-    /// Largest linear memory, the live instance included.
-    pub(crate) fn memory_bytes_now(&self) -> u64 {
-        let live = self.live.as_ref().map_or(0, |live| live.store.data().limiter.memory_bytes() as u64);
-        self.memory_bytes.max(live)
+    /// Largest linear memory and dropped log lines, the live instance included.
+    pub(crate) fn figures_now(&self) -> (u64, u64) {
+        let live = self.live.as_ref().map(|live| live.store.data());
+        let (memory_bytes, log_dropped) =
+            live.map_or((0, 0), |data| (data.limiter.memory_bytes() as u64, data.log_dropped));
+        (self.memory_bytes.max(memory_bytes), self.log_dropped + log_dropped)
     }
 }
 

@@ -4,6 +4,7 @@ mod bench;
 mod config;
 mod demo;
 mod events;
+mod inspect;
 mod remote;
 mod serve;
 
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, PolicyCommand};
 use crate::client::Client;
 
 /// Runs a command to its end.
@@ -30,6 +31,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Args::command(), "pilothouse", &mut std::io::stdout());
         }
         Command::Compile => anyhow::bail!("`compile` is handled before"),
+        Command::Policy(PolicyCommand::Inspect { policy }) if inspect::is_file(&policy) => {
+            inspect::run(&policy)?.print(output)?
+        }
         remote => remote::run(&client, remote)?.print(output)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -132,6 +132,30 @@ fn node(client: &Client, command: NodeCommand) -> anyhow::Result<Report> {
     Ok(match command {
         NodeCommand::List => Report::list(client.get("/api/cluster/nodes")?, "nodes", NODES),
         NodeCommand::Get { id } => Report::fields(client.get(&one(&id))?),
+        NodeCommand::Register(args) => {
+            let (host, port) = args
+                .address
+                .rsplit_once(':')
+                .and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)))
+                .ok_or_else(|| anyhow::anyhow!("`{}` is not HOST:PORT", args.address))?;
+            let body = json!({
+                "id": args.id,
+                "hostname": host,
+                "ip_address": host,
+                "port": port,
+                "role": args.role,
+                "max_agents": args.max_agents,
+                "services": args.services,
+                "capabilities": args.capabilities,
+                "region": args.region,
+                "zone": args.zone,
+            });
+            let line = format!("registered {}", args.id);
+            Report::new(client.post("/api/cluster/nodes", &body)?, line)
+        }
+        NodeCommand::Unregister { id } => {
+            Report::new(client.delete(&one(&id))?, format!("unregistered {id}"))
+        }
         NodeCommand::Drain { id } => Report::new(
             client.post(&format!("{}/drain", one(&id)), &Value::Null)?,
             format!("{id} gets no new work"),

@@ -1,0 +1,51 @@
+//! `policy inspect FILE`: what a component is, without a server.
+//!
+//! Invariant: the file goes through the same checks and the same bounded compile as on a server, so what is accepted
+//! here is accepted there.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use pilothouse_engine::{Budget, Cache, Compiler, LoadedPolicy, Runtime};
+use serde_json::{Value, json};
+
+use crate::output::Report;
+
+/// Whether the argument means a file and not a name.
+pub(super) fn is_file(policy: &str) -> bool {
+    policy.ends_with(".wasm") || policy.contains(std::path::MAIN_SEPARATOR)
+}
+
+pub(super) fn run(path: &str) -> anyhow::Result<Report> {
+    let bytes = std::fs::read(Path::new(path)).with_context(|| format!("cannot read {path}"))?;
+    let program = std::env::current_exe().context("cannot find this program for the compiler's process")?;
+    let compiler = Compiler::child(program, vec!["compile".to_owned()]);
+    let runtime = Runtime::start(compiler, Cache::none())?;
+    let loaded = runtime.load(&bytes).with_context(|| format!("{path} would be refused"))?;
+    Ok(Report::fields(view(&loaded)))
+}
+
+fn view(policy: &LoadedPolicy) -> Value {
+    let about = &policy.description;
+    let budget = Budget::of(policy.family());
+    json!({
+        "name": about.name,
+        "family": policy.family().name(),
+        "version": about.version,
+        "summary": about.summary,
+        "digest": policy.digest.to_string(),
+        "size_bytes": policy.size_bytes,
+        "imports": policy.outline.imports,
+        "exports": policy.outline.exports,
+        "columns": about.columns,
+        "reasons": about.reasons,
+        "factors": about.factors,
+        "settings_schema": serde_json::from_str::<Value>(&about.settings_schema).ok(),
+        "limits": {
+            "fuel": budget.fuel,
+            "deadline_ms": budget.deadline_ms,
+            "memory_bytes": budget.memory_bytes,
+            "host_calls": budget.host_calls,
+        },
+    })
+}
