@@ -6,7 +6,10 @@
 //! only `pilothouse:*` interfaces of a version that this host has may be imported.
 
 use pilothouse_core::policy::Family;
-use wasmparser::{ComponentExternalKind, Encoding, FunctionBody, Operator, Parser, Payload, Validator};
+use wasmparser::{
+    ComponentExternalKind, Encoding, FuncValidatorAllocations, FunctionBody, Operator, Parser, Payload,
+    ValidPayload, Validator,
+};
 
 /// Largest component, bytes.
 pub const COMPONENT_BYTES_MAX: usize = 4 << 20;
@@ -119,10 +122,15 @@ pub fn check(bytes: &[u8]) -> Result<Outline, LoadError> {
     sniff(bytes)?;
     let mut walk = Walk::default();
     let mut validator = Validator::new_with_features(parser_features());
+    let mut allocations = FuncValidatorAllocations::default();
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(malformed)?;
         walk.payload(&payload)?;
-        validator.payload(&payload).map_err(malformed)?;
+        if let ValidPayload::Func(function, body) = validator.payload(&payload).map_err(malformed)? {
+            let mut function = function.into_validator(allocations);
+            function.validate(&body).map_err(malformed)?;
+            allocations = function.into_allocations();
+        }
     }
     walk.outline()
 }

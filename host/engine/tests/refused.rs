@@ -13,9 +13,9 @@ use pilothouse_engine::{Cache, Compiler, PoolError, Runtime};
 use support::{Guest, HONEST, pool, runtime};
 
 #[track_caller]
-fn check_refused(runtime: &Runtime, bytes: &[u8], wanted: &str) {
+fn check_refused(runtime: &Runtime, what: &str, bytes: &[u8], wanted: &str) {
     let error = runtime.load(bytes).expect_err(wanted).to_string();
-    assert!(error.contains(wanted), "`{error}` does not say `{wanted}`");
+    assert!(error.contains(wanted), "{what}: `{error}` does not say `{wanted}`");
 }
 
 /// A component around one core module.
@@ -48,11 +48,11 @@ fn shapes_that_make_compiling_slow_are_refused_before_it() {
         (format!("(memory 1) {}", "(data \"\")".repeat(10_001)), "data segments"),
         (format!("(@custom \"x\" \"{}\")", "a".repeat(300_000)), "custom sections"),
     ] {
-        check_refused(&runtime, &around(&module), wanted);
+        check_refused(&runtime, wanted, &around(&module), wanted);
     }
     let many = |inner: &str, count| wat::parse_str(format!("(component {})", inner.repeat(count))).unwrap();
-    check_refused(&runtime, &many("(core module)", 9), "core modules is 9");
-    check_refused(&runtime, &many("(component)", 5), "nested components is 5");
+    check_refused(&runtime, "modules", &many("(core module)", 9), "core modules is 9");
+    check_refused(&runtime, "components", &many("(component)", 5), "nested components is 5");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn proposals_that_the_host_does_not_allow_are_refused() {
         "(func $f (return_call $f))",
         "(func (param v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 0)))",
     ] {
-        check_refused(&runtime, &around(module), "malformed");
+        check_refused(&runtime, module, &around(module), "malformed");
     }
 }
 
@@ -88,7 +88,7 @@ fn imports_and_exports_of_another_kind_or_version_are_refused_by_name() {
             "does not fit the policy contract",
         ),
     ] {
-        check_refused(&runtime, &component(text), wanted);
+        check_refused(&runtime, text, &component(text), wanted);
     }
 }
 
@@ -117,7 +117,7 @@ fn a_guest_that_misbehaves_when_asked_who_it_is_is_refused() {
         (Guest { name: "Not A Name", ..HONEST }, "Not A Name"),
         (Guest { column: "astrology", ..HONEST }, "wants the column `astrology`; this host has cpu"),
     ] {
-        check_refused(&runtime, &guest.build(), wanted);
+        check_refused(&runtime, wanted, &guest.build(), wanted);
     }
 }
 
