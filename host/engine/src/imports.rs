@@ -8,6 +8,7 @@ use std::sync::Arc;
 use pilothouse_core::fleet::Fleet;
 use pilothouse_core::fleet::column::Column;
 use pilothouse_core::fleet::facts::mix;
+use pilothouse_core::fleet::live::MEMBERS_MAX;
 use pilothouse_core::policy::state::{Cell, Counter, PinTable, PinTarget, SlotState, StateError};
 use pilothouse_core::time::Now;
 use wasmtime::Result;
@@ -125,6 +126,14 @@ impl fleet::Host for SeatData {
     fn in_flight_pair(&mut self, a: u32, b: u32) -> Result<u64> {
         self.count_call()?;
         Ok(u64::from(self.in_flight_of(a)) | u64::from(self.in_flight_of(b)) << 32)
+    }
+
+    fn in_flight_many(&mut self, rows: Vec<u32>) -> Result<Vec<u32>> {
+        self.count_call()?;
+        if rows.len() > MEMBERS_MAX {
+            return Err(TooManyHostCalls.into());
+        }
+        Ok(rows.into_iter().map(|row| self.in_flight_of(row)).collect())
     }
 
     fn member(&mut self, row: u32) -> Result<Option<fleet::MemberView>> {

@@ -19,6 +19,17 @@ pub trait Balancing: Sized {
     /// A refusal, if none suits.
     fn choose(&mut self, fleet: &Fleet, class: &Class, request: &Request) -> Result<Choice, Refusal>;
 
+    /// Many picks of one class, in order; live counts do not change between them. Worth writing where it can ask the
+    /// host once for all of them.
+    fn choose_many(
+        &mut self,
+        fleet: &Fleet,
+        class: &Class,
+        requests: &[Request],
+    ) -> Vec<Result<Choice, Refusal>> {
+        requests.iter().map(|request| self.choose(fleet, class, request)).collect()
+    }
+
     /// How good a row is, higher is better; orders the alternatives.
     fn score(&mut self, fleet: &Fleet, class: &Class, request: &Request, row: u32) -> f32 {
         let _ = (fleet, class, request, row);
@@ -81,16 +92,20 @@ macro_rules! export_balancing {
                 }
 
                 fn choose_many(requests: Vec<Request>) -> Vec<Result<Choice, Refusal>> {
+                    let mut answers = Vec::with_capacity(requests.len());
                     INSTANCE.with_borrow_mut(|instance| {
-                        requests
-                            .iter()
-                            .map(|request| {
-                                instance.decide(request.class, |policy, fleet, class| {
-                                    policy.choose(fleet, class, request)
-                                })
-                            })
-                            .collect()
-                    })
+                        for same in requests.chunk_by(|a, b| a.class == b.class) {
+                            let class = same.first().map_or(0, |first| first.class);
+                            let chosen = instance.decide(class, |policy, fleet, class| {
+                                Ok(policy.choose_many(fleet, class, same))
+                            });
+                            match chosen {
+                                Ok(chosen) => answers.extend(chosen),
+                                Err(refusal) => answers.extend(same.iter().map(|_| Err(refusal.clone()))),
+                            }
+                        }
+                    });
+                    answers
                 }
             }
 

@@ -4,6 +4,8 @@
 
 use std::cell::OnceCell;
 
+use crate::fleet::LANES;
+
 /// One class of requests.
 #[derive(Debug)]
 pub struct Class {
@@ -131,6 +133,17 @@ impl Class {
     #[must_use]
     pub fn source_zone(&self) -> u32 {
         self.source_zone
+    }
+
+    /// Round-trip times to the 64 rows of a block, ms; NaN if unknown.
+    #[inline]
+    #[must_use]
+    pub fn rtt_ms_of_block(&self, block: usize) -> [f32; LANES] {
+        let known = self.rtt_ms.get(block * LANES..).unwrap_or_default();
+        match known.first_chunk() {
+            Some(whole) => *whole,
+            None => std::array::from_fn(|lane| known.get(lane).copied().unwrap_or(f32::NAN)),
+        }
     }
 
     /// Round-trip time from the source to a row, ms; NaN if unknown.

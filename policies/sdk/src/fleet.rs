@@ -141,6 +141,15 @@ impl Fleet {
         self.in_flight.get(&row).copied().unwrap_or(0)
     }
 
+    /// [`Fleet::in_flight`] of many rows, in order, in one crossing; for scans and batches.
+    #[must_use]
+    pub fn in_flight_many(&self, rows: &[u32]) -> Vec<u32> {
+        #[cfg(target_family = "wasm")]
+        return crate::bindings::base::pilothouse::host::fleet::in_flight_many(rows);
+        #[cfg(not(target_family = "wasm"))]
+        rows.iter().map(|&row| self.in_flight(row)).collect()
+    }
+
     /// [`Fleet::in_flight`] of two rows, in one crossing.
     #[inline]
     #[must_use]
@@ -156,23 +165,24 @@ impl Fleet {
 }
 
 impl<'a> Block<'a> {
-    /// 64 values of an `f32` column; empty if the column was not declared.
+    /// The values of an `f32` column.
     #[inline]
     #[must_use]
-    pub fn f32(&self, column: Column) -> &'a [f32] {
-        bytemuck::cast_slice(self.words(column, 32))
+    pub fn f32(&self, column: Column) -> &'a [f32; LANES] {
+        bytemuck::cast_ref(self.words(column))
     }
 
-    /// 64 values of a `u32` column; empty if the column was not declared.
+    /// The values of a `u32` column.
     #[inline]
     #[must_use]
-    pub fn u32(&self, column: Column) -> &'a [u32] {
-        bytemuck::cast_slice(self.words(column, 32))
+    pub fn u32(&self, column: Column) -> &'a [u32; LANES] {
+        bytemuck::cast_ref(self.words(column))
     }
 
     #[inline]
-    fn words(&self, column: Column, count: usize) -> &'a [u64] {
+    fn words(&self, column: Column) -> &'a [u64; LANES / 2] {
+        static ZERO: [u64; LANES / 2] = [0; LANES / 2];
         let start = self.fleet.offset(column);
-        self.words.get(start..start + count).unwrap_or_default()
+        self.words.get(start..).and_then(<[u64]>::first_chunk).unwrap_or(&ZERO)
     }
 }

@@ -22,7 +22,7 @@ impl Rng {
     /// Uniform in `0 ..< limit` (0 if the limit is 0), by multiply-shift (Lemire 2019); the bias is below 2^-32.
     #[inline]
     pub fn below(&mut self, limit: u32) -> u32 {
-        ((u128::from(self.bits()) * u128::from(limit)) >> 64) as u32
+        (((self.bits() >> 32) * u64::from(limit)) >> 32) as u32
     }
 
     /// Uniform in `0.0 ..< 1.0`.

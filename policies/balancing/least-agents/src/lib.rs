@@ -42,9 +42,9 @@ impl Balancing for LeastAgents {
         };
         if count <= SCAN_MAX {
             let start = rng.below(count);
-            for place in 0..count {
-                let row = class.nth(start + place);
-                look(row, fleet.in_flight(row));
+            let rows: Vec<u32> = (0..count).map(|place| class.nth(start + place)).collect();
+            for (&row, in_flight) in rows.iter().zip(fleet.in_flight_many(&rows)) {
+                look(row, in_flight);
             }
         } else {
             let (first, second) = rng.two_below(count);

@@ -62,15 +62,35 @@ impl Balancing for LeastLoaded {
             return Ok(self.least(fleet, (0..count).map(|place| class.nth(start + place)), REASON_SCAN));
         }
         if self.choices == 2 {
-            let (first, second) = rng.two_below(count);
-            let (a, b) = (class.nth(first), class.nth(second));
+            let (a, b) = two(class, request);
             let (in_flight_a, in_flight_b) = fleet.in_flight_pair(a, b);
-            let (load_a, load_b) = (self.load(fleet, a, in_flight_a), self.load(fleet, b, in_flight_b));
-            let (row, load) = if load_b < load_a { (b, load_b) } else { (a, load_a) };
-            return Ok(Choice { row, score: -load, reason: REASON_TWO });
+            return Ok(self.less(fleet, (a, in_flight_a), (b, in_flight_b)));
         }
         let drawn = (0..self.choices).map(|_| class.nth(rng.below(count)));
         Ok(self.least(fleet, drawn, REASON_TWO))
+    }
+
+    fn choose_many(
+        &mut self,
+        fleet: &Fleet,
+        class: &Class,
+        requests: &[Request],
+    ) -> Vec<Result<Choice, Refusal>> {
+        if self.choices != 2 || class.count() <= self.scan_below {
+            return requests.iter().map(|request| self.choose(fleet, class, request)).collect();
+        }
+        let drawn: Vec<u32> =
+            requests.iter().flat_map(|request| <[u32; 2]>::from(two(class, request))).collect();
+        let in_flight = fleet.in_flight_many(&drawn);
+        let pairs = drawn.chunks_exact(2).zip(in_flight.chunks_exact(2));
+        pairs
+            .map(|(rows, counts)| match (rows, counts) {
+                (&[a, b], &[in_flight_a, in_flight_b]) => {
+                    Ok(self.less(fleet, (a, in_flight_a), (b, in_flight_b)))
+                }
+                _ => Err(Refusal::Unsupported),
+            })
+            .collect()
     }
 
     fn score(&mut self, fleet: &Fleet, _class: &Class, _request: &Request, row: u32) -> f32 {
@@ -106,16 +126,32 @@ impl LeastLoaded {
         work * stretch / weight
     }
 
+    /// The less loaded of two rows, each with its work in flight.
+    #[inline]
+    fn less(&self, fleet: &Fleet, a: (u32, u32), b: (u32, u32)) -> Choice {
+        let (load_a, load_b) = (self.load(fleet, a.0, a.1), self.load(fleet, b.0, b.1));
+        let (row, load) = if load_b < load_a { (b.0, load_b) } else { (a.0, load_a) };
+        Choice { row, score: -load, reason: REASON_TWO }
+    }
+
     fn least(&self, fleet: &Fleet, rows: impl Iterator<Item = u32>, reason: u32) -> Choice {
+        let rows: Vec<u32> = rows.collect();
         let mut best = Choice { row: 0, score: f32::NEG_INFINITY, reason };
-        for row in rows {
-            let score = -self.load(fleet, row, fleet.in_flight(row));
+        for (&row, in_flight) in rows.iter().zip(fleet.in_flight_many(&rows)) {
+            let score = -self.load(fleet, row, in_flight);
             if score > best.score {
                 (best.row, best.score) = (row, score);
             }
         }
         best
     }
+}
+
+/// Two different rows, drawn by the request's seed.
+#[inline]
+fn two(class: &Class, request: &Request) -> (u32, u32) {
+    let (first, second) = Rng::new(request.seed).two_below(class.count());
+    (class.nth(first), class.nth(second))
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@
 //! share the work by the seed, so that schedulers side by side do not all pick the same one.
 
 use pilothouse_sdk::placement::{Placement, Request};
-use pilothouse_sdk::{About, Choice, Class, Column, Fleet, Refusal, Rng, Settings, export_placement};
+use pilothouse_sdk::{
+    About, Block, Candidate, Choice, Class, Column, Fleet, LANES, Refusal, Rng, Settings, export_placement,
+};
 
 const UNKNOWN: f32 = 0.5;
 
@@ -15,6 +17,7 @@ const UNKNOWN: f32 = 0.5;
 pub struct MultiFactor {
     weights: [f32; 5],
     band: f32,
+    /// By row, of the last decision.
     scores: Vec<f32>,
 }
 export_placement!(MultiFactor);
@@ -75,124 +78,218 @@ impl Placement for MultiFactor {
     }
 
     fn place(&mut self, fleet: &Fleet, class: &Class, request: &Request) -> Result<Choice, Refusal> {
-        let best = Best::of(fleet, class);
-        let mut scores = std::mem::take(&mut self.scores);
-        scores.clear();
-        scores.extend(class.rows().iter().map(|&row| self.total(&factors(fleet, class, request, best, row))));
-        let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let within = |score: f32| score >= top - self.band;
-        let close = scores.iter().filter(|&&score| within(score)).count() as u32;
+        self.score_all(fleet, class, request, Best::of(fleet, class));
+        let top =
+            self.scores.iter().fold(f32::NEG_INFINITY, |top, &score| if score > top { score } else { top });
+        let least = top - self.band;
+        let close = self.scores.iter().map(|&score| u32::from(score >= least)).sum();
         let drawn = Rng::new(request.seed).below(close) as usize;
-        let place = (0_u32..).zip(&scores).filter(|&(_, &score)| within(score)).nth(drawn);
-        let (rank, score) = place.map_or((0, top), |(rank, &score)| (rank, score));
-        self.scores = scores;
-        Ok(Choice { row: class.nth(rank), score, reason: 0 })
+        let place = (0_u32..).zip(&self.scores).filter(|&(_, &score)| score >= least).nth(drawn);
+        let (row, score) = place.map_or((class.nth(0), top), |(row, &score)| (row, score));
+        Ok(Choice { row, score, reason: 0 })
     }
 
-    fn score(&mut self, fleet: &Fleet, class: &Class, request: &Request, row: u32) -> f32 {
-        self.total(&factors(fleet, class, request, Best::of(fleet, class), row))
-    }
-
-    fn factors(&mut self, fleet: &Fleet, class: &Class, request: &Request, row: u32) -> Vec<f32> {
-        factors(fleet, class, request, Best::of(fleet, class), row).to_vec()
-    }
-
-    /// One pass for the best values instead of one per row.
+    /// One pass over all rows instead of one per row.
     fn rank(
         &mut self,
         fleet: &Fleet,
         class: &Class,
         request: &Request,
         limit: u32,
-    ) -> Result<Vec<pilothouse_sdk::Candidate>, Refusal> {
+    ) -> Result<Vec<Candidate>, Refusal> {
         let chosen = self.place(fleet, class, request)?;
         let best = Best::of(fleet, class);
-        let mut rest: Vec<(f32, u32)> = class
-            .rows()
-            .iter()
-            .filter(|&&row| row != chosen.row)
-            .map(|&row| (self.total(&factors(fleet, class, request, best, row)), row))
-            .collect();
-        rest.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let score = |row: u32| self.scores.get(row as usize).copied().unwrap_or(f32::NEG_INFINITY);
+        let mut rest: Vec<u32> = class.rows().iter().copied().filter(|&row| row != chosen.row).collect();
+        rest.sort_unstable_by(|&a, &b| score(b).total_cmp(&score(a)).then(a.cmp(&b)));
         rest.truncate(limit.saturating_sub(1) as usize);
-        let first = (chosen.score, chosen.row);
-        let candidate = |(score, row): (f32, u32)| pilothouse_sdk::Candidate {
+        let candidate = |row| Candidate {
             row,
-            score,
+            score: score(row),
             reason: 0,
             factors: factors(fleet, class, request, best, row).to_vec(),
         };
-        Ok(std::iter::once(first).chain(rest).map(candidate).collect())
+        Ok(std::iter::once(chosen.row).chain(rest).map(candidate).collect())
     }
 }
 
 impl MultiFactor {
-    fn total(&self, factors: &[f32; 5]) -> f32 {
-        let (mut sum, mut weights) = (0.0, 0.0);
-        for (factor, weight) in factors.iter().zip(&self.weights) {
-            sum += factor * weight;
-            weights += weight;
+    /// Fills `scores`, one per row; rows that are not eligible get minus infinity.
+    fn score_all(&mut self, fleet: &Fleet, class: &Class, request: &Request, best: Best) {
+        let sum: f32 = self.weights.iter().sum();
+        let weights = self.weights.map(|weight| 100.0 * weight / sum);
+        let mut in_flight = InFlight::of(fleet, class);
+        self.scores.clear();
+        self.scores.resize(fleet.blocks().len() * LANES, f32::NEG_INFINITY);
+        let (scores, _) = self.scores.as_chunks_mut::<LANES>();
+        for (((index, block), &word), scores) in (0..).zip(fleet.blocks()).zip(class.words()).zip(scores) {
+            if word == 0 {
+                continue;
+            }
+            let rtt_ms = class.rtt_ms_of_block(index);
+            *scores = score_block(&block, &rtt_ms, &in_flight.of_block(word), request, best, weights);
+            if word != u64::MAX {
+                for (lane, score) in scores.iter_mut().enumerate() {
+                    *score = if word >> lane & 1 == 1 { *score } else { f32::NEG_INFINITY };
+                }
+            }
         }
-        100.0 * sum / weights
+    }
+}
+
+/// Scores of 64 rows, factor by factor and without branches, so that the compiler makes SIMD of it.
+#[inline]
+fn score_block(
+    block: &Block<'_>,
+    rtt_ms: &[f32; LANES],
+    in_flight: &[u32; LANES],
+    request: &Request,
+    best: Best,
+    [latency, cost, capacity, health, priority]: [f32; 5],
+) -> [f32; LANES] {
+    let mut scores = [0.0; LANES];
+    for (score, &value) in scores.iter_mut().zip(rtt_ms) {
+        *score += latency * ratio(best.rtt_ms, value);
+    }
+    for (score, &value) in scores.iter_mut().zip(block.f32(Column::CostPerHour)) {
+        *score += cost * ratio(best.cost, value);
+    }
+    for (score, &value) in scores.iter_mut().zip(block.f32(Column::HealthScore)) {
+        *score += health * healthy(value);
+    }
+    for (score, &value) in scores.iter_mut().zip(block.u32(Column::Priority)) {
+        *score += priority * important(value, best.priority);
+    }
+    let (mut sum, mut known) = ([0.0; LANES], [0.0; LANES]);
+    for (free, total, need) in resources(request) {
+        let values = block.u32(free).iter().zip(block.u32(total));
+        for ((sum, known), (&free, &total)) in sum.iter_mut().zip(&mut known).zip(values) {
+            let (share, counts) = share(free, total, need);
+            (*sum, *known) = (*sum + share, *known + counts);
+        }
+    }
+    let agents = block.u32(Column::Capacity).iter().zip(block.u32(Column::Active)).zip(in_flight);
+    for ((sum, known), ((&limit, &active), &in_flight)) in sum.iter_mut().zip(&mut known).zip(agents) {
+        let (share, counts) = share(limit, limit, taken(active, in_flight));
+        (*sum, *known) = (*sum + share, *known + counts);
+    }
+    for ((score, &sum), &known) in scores.iter_mut().zip(&sum).zip(&known) {
+        *score += capacity * mean(sum, known);
+    }
+    scores
+}
+
+/// Work in flight of the eligible rows, asked once and dealt out block by block.
+struct InFlight(std::vec::IntoIter<u32>);
+
+impl InFlight {
+    fn of(fleet: &Fleet, class: &Class) -> Self {
+        // Counts matter only where the number of agents is limited, and asking costs more than looking.
+        let limited = fleet.blocks().any(|block| block.u32(Column::Capacity).iter().any(|&limit| limit > 0));
+        let counts = if limited { fleet.in_flight_many(class.rows()) } else { Vec::new() };
+        Self(counts.into_iter())
+    }
+
+    fn of_block(&mut self, word: u64) -> [u32; LANES] {
+        let mut lanes = [0; LANES];
+        let mut left = if self.0.len() == 0 { 0 } else { word };
+        while left != 0 {
+            if let Some(lane) = lanes.get_mut(left.trailing_zeros() as usize) {
+                *lane = self.0.next().unwrap_or_default();
+            }
+            left &= left - 1;
+        }
+        lanes
     }
 }
 
 impl Best {
     fn of(fleet: &Fleet, class: &Class) -> Self {
         let mut best = Self { rtt_ms: f32::INFINITY, cost: f32::INFINITY, priority: 0.0 };
-        for &row in class.rows() {
-            best.rtt_ms = best.rtt_ms.min(class.rtt_ms(row));
-            best.cost = best.cost.min(fleet.f32(Column::CostPerHour, row));
-            best.priority = best.priority.max(fleet.u32(Column::Priority, row) as f32);
+        for ((index, block), &word) in (0..).zip(fleet.blocks()).zip(class.words()) {
+            let eligible = |lane: usize| word >> lane & 1 == 1;
+            let rtt_ms = class.rtt_ms_of_block(index);
+            // Comparing so that unknown (NaN) never replaces anything.
+            for (lane, &value) in rtt_ms.iter().enumerate() {
+                best.rtt_ms = if eligible(lane) && value < best.rtt_ms { value } else { best.rtt_ms };
+            }
+            for (lane, &value) in block.f32(Column::CostPerHour).iter().enumerate() {
+                best.cost = if eligible(lane) && value < best.cost { value } else { best.cost };
+            }
+            for (lane, &value) in block.u32(Column::Priority).iter().enumerate() {
+                let value = value as f32;
+                best.priority = if eligible(lane) && value > best.priority { value } else { best.priority };
+            }
         }
         best
     }
 }
 
-/// Each 0..1, in the order of [`FACTORS`].
+/// The factors of one row, each 0..1, in the order of [`FACTORS`].
 fn factors(fleet: &Fleet, class: &Class, request: &Request, best: Best, row: u32) -> [f32; 5] {
-    let ratio = |least: f32, value: f32| {
-        if value.is_nan() {
-            UNKNOWN
-        } else if value <= 0.0 {
-            1.0
-        } else {
-            (least / value).clamp(0.0, 1.0)
-        }
-    };
-    let priority =
-        if best.priority > 0.0 { fleet.u32(Column::Priority, row) as f32 / best.priority } else { UNKNOWN };
-    let health = fleet.f32(Column::HealthScore, row);
+    let (mut sum, mut known) = (0.0, 0.0);
+    let limit = fleet.u32(Column::Capacity, row);
+    let agents = share(limit, limit, taken(fleet.u32(Column::Active, row), fleet.in_flight(row)));
+    let shares = resources(request)
+        .map(|(free, total, need)| share(fleet.u32(free, row), fleet.u32(total, row), need));
+    for (share, counts) in shares.into_iter().chain([agents]) {
+        (sum, known) = (sum + share, known + counts);
+    }
     [
         ratio(best.rtt_ms, class.rtt_ms(row)),
         ratio(best.cost, fleet.f32(Column::CostPerHour, row)),
-        free_share(fleet, request, row),
-        if health.is_nan() { UNKNOWN } else { health.clamp(0.0, 1.0) },
-        priority,
+        mean(sum, known),
+        healthy(fleet.f32(Column::HealthScore, row)),
+        important(fleet.u32(Column::Priority, row), best.priority),
     ]
 }
 
-/// Mean share that is free after the workload is placed, over the resources whose total is known.
-fn free_share(fleet: &Fleet, request: &Request, row: u32) -> f32 {
+/// What a workload takes, and the columns that say what there is: free, total, need.
+fn resources(request: &Request) -> [(Column, Column, u32); 3] {
     let needs = &request.needs;
-    let (mut sum, mut known) = (0.0, 0.0);
-    for (free, total, need) in [
+    [
         (Column::CpuMillisFree, Column::CpuMillisTotal, needs.cpu_millis),
         (Column::MemoryMibFree, Column::MemoryMibTotal, needs.memory_mib),
         (Column::StorageMibFree, Column::StorageMibTotal, needs.storage_mib),
-    ] {
-        let total = fleet.u32(total, row);
-        if total > 0 {
-            sum += fleet.u32(free, row).saturating_sub(need) as f32 / total as f32;
-            known += 1.0;
-        }
-    }
-    let capacity = fleet.u32(Column::Capacity, row);
-    if capacity > 0 {
-        let taken = fleet.u32(Column::Active, row).saturating_add(fleet.in_flight(row)).saturating_add(1);
-        sum += capacity.saturating_sub(taken) as f32 / capacity as f32;
-        known += 1.0;
-    }
+    ]
+}
+
+/// The least over the value: 1 for the best.
+#[inline]
+fn ratio(least: f32, value: f32) -> f32 {
+    let share = least / value;
+    let share = if share < 1.0 { share } else { 1.0 };
+    let share = if value > 0.0 { share } else { 1.0 };
+    if value.is_nan() { UNKNOWN } else { share }
+}
+
+#[inline]
+fn healthy(value: f32) -> f32 {
+    let bounded = if value < 1.0 { value } else { 1.0 };
+    let bounded = if bounded > 0.0 { bounded } else { 0.0 };
+    if value.is_nan() { UNKNOWN } else { bounded }
+}
+
+#[inline]
+fn important(priority: u32, largest: f32) -> f32 {
+    if largest > 0.0 { priority as f32 / largest } else { UNKNOWN }
+}
+
+/// Share that is left after `need` is taken, and 1; twice 0 if the total is unknown.
+#[inline]
+fn share(free: u32, total: u32, need: u32) -> (f32, f32) {
+    let left = if free > need { free.wrapping_sub(need) } else { 0 };
+    if total > 0 { (left as f32 / total as f32, 1.0) } else { (0.0, 0.0) }
+}
+
+#[inline]
+fn taken(active: u32, in_flight: u32) -> u32 {
+    active.saturating_add(in_flight).saturating_add(1)
+}
+
+/// Mean of what is known.
+#[inline]
+fn mean(sum: f32, known: f32) -> f32 {
     if known > 0.0 { sum / known } else { UNKNOWN }
 }
 
