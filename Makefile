@@ -25,14 +25,13 @@ lint: target ## Format, clippy, documentation; warnings are errors. Rules on dep
 	@# Module headers speak to maintainers and may point to private items.
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --workspace --no-deps --lib
 
-bench: target ## Measure the engine, the store and what people embed today; prints ratios.
-	$(CARGO) bench --locked -p pilothouse-engine --bench decision
+bench: target ## Measure in one run: policies, the whole server, what people embed today, the store. Writes host/docs/bench.md.
+	cd tests/bench && $(CARGO) run --release > ../../host/docs/bench.md
 	$(CARGO) bench --locked -p pilothouse-store --bench commit
-	cd tests/bench && $(CARGO) run --locked --release
 
 soak: target ## The long variants of the tests: more swaps, reloads and kills. Prints figures.
 	$(CARGO) build --locked --workspace --all-targets
 	PILOTHOUSE_SOAK=1 PILOTHOUSE_BIN="$(CURDIR)/target/debug/pilothouse" $(CARGO) test --locked -p pilothouse-tests -- --nocapture
 
-deps: ## Optional real components for tests. None are needed yet.
-	@echo "no optional components are needed yet"
+deps: ## Install what tests use if it is there (curl); the product needs none of it.
+	@command -v curl >/dev/null || (apt-get update -qq && apt-get install -y -qq curl)

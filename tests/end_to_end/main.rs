@@ -11,6 +11,7 @@
 mod cluster_api;
 mod command_line;
 mod crash;
+mod curl;
 mod federation;
 mod hot_reload;
 mod openapi;

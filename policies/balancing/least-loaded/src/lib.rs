@@ -34,7 +34,7 @@ impl Balancing for LeastLoaded {
         columns: &[Column::Active, Column::Weight, Column::LatencyMs, Column::ErrorRate, Column::Cpu],
         settings_schema: r#"{"type":"object","additionalProperties":false,"properties":{
 "choices":{"type":"integer","minimum":2,"maximum":10,"default":2,"description":"Members drawn per task."},
-"scan-below":{"type":"integer","minimum":0,"maximum":64,"default":16,"description":"Look at all members up to this many."},
+"scan-below":{"type":"integer","minimum":0,"maximum":1024,"default":16,"description":"Look at all members up to this many."},
 "metric":{"enum":["requests","latency","cpu"],"default":"requests","description":"What load is measured by."}}}"#,
         reasons: &["least loaded of the members drawn", "least loaded of all"],
         factors: &["load"],
@@ -44,7 +44,7 @@ impl Balancing for LeastLoaded {
     fn new(settings: &mut Settings) -> Self {
         Self {
             choices: settings.integer("choices", 2, 2..=10),
-            scan_below: settings.integer("scan-below", 16, 0..=64),
+            scan_below: settings.integer("scan-below", 16, 0..=1_024),
             metric: match settings.one_of("metric", &["requests", "latency", "cpu"]) {
                 0 => Metric::Requests,
                 1 => Metric::Latency,
