@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -14,18 +15,25 @@ use tempfile::TempDir;
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The binary under test: named by `PILOTHOUSE_BIN`, else beside this test's own.
+/// The binary under test: named by `PILOTHOUSE_BIN`, else built here, so that a plain `cargo test` tests the newest.
 ///
 /// # Errors
-/// If it is not built.
+/// If it does not build.
 pub fn binary() -> anyhow::Result<PathBuf> {
-    if let Some(path) = std::env::var_os("PILOTHOUSE_BIN") {
-        return Ok(path.into());
-    }
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| match std::env::var_os("PILOTHOUSE_BIN") {
+        Some(path) => Ok(path.into()),
+        None => build().map_err(|error| format!("{error:#}")),
+    });
+    built.clone().map_err(anyhow::Error::msg)
+}
+
+fn build() -> anyhow::Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo).args(["build", "--locked", "-p", "pilothouse-cli"]).status()?;
+    ensure!(status.success(), "the binary does not build");
     let own = std::env::current_exe()?;
-    let built = own.ancestors().nth(2).map(|dir| dir.join("pilothouse")).context("no target folder")?;
-    ensure!(built.exists(), "{} is not built; run `cargo build -p pilothouse-cli`", built.display());
-    Ok(built)
+    own.ancestors().nth(2).map(|dir| dir.join("pilothouse")).context("no target folder")
 }
 
 /// A server process with its data.

@@ -1,7 +1,6 @@
 //! Reloading over and over: memory stays flat.
 
-use std::fmt::Write as _;
-
+use pilothouse_lab::plot::{Frame, Line, lines};
 use pilothouse_tests::is_soak;
 
 use crate::{activate, memory_kib, server};
@@ -29,12 +28,14 @@ async fn reloading_leaves_the_memory_flat() {
         return;
     };
     println!("{reloads} reloads: {start} KiB after a fifth, {end} KiB at the end");
-    if let Some(path) = std::env::var_os("PILOTHOUSE_SOAK_CSV") {
-        let mut csv = String::from("reloads,memory_kib\n");
-        for (reload, kib) in &samples {
-            writeln!(csv, "{reload},{kib}").unwrap();
-        }
-        std::fs::write(path, csv).unwrap();
+    if let Some(path) = std::env::var_os("PILOTHOUSE_MEMORY_PLOT") {
+        let points = samples.iter().map(|&(reload, kib)| (f64::from(reload), kib as f64 / 1_024.0)).collect();
+        let frame = Frame {
+            title: "Memory of the process over reloads of one policy",
+            x: "reloads",
+            y: "in RAM, MiB",
+        };
+        std::fs::write(path, lines(frame, &[Line { name: "memory".to_owned(), points }]).unwrap()).unwrap();
     }
     assert!(end < start + NOISE_KIB, "memory grew from {start} to {end} KiB");
 }

@@ -16,5 +16,6 @@ pub mod id;
 pub mod member;
 pub mod policy;
 pub mod registry;
+pub mod scaling;
 pub mod slot;
 pub mod time;

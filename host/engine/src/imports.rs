@@ -292,3 +292,20 @@ impl log::Host for SeatData {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pilothouse_core::policy::Family;
+
+    #[test]
+    fn a_deadline_has_four_parts_and_every_call_gets_all_of_them() {
+        let budget = Budget::of(Family::Balancing);
+        let mut data = SeatData::new(&budget, Arc::default(), 0, "test".into());
+        for _ in 0..2 {
+            data.begin(10, 3);
+            let parts: Vec<_> = std::iter::from_fn(|| data.next_deadline_part()).take(10).collect();
+            assert_eq!(parts, [3, 3, 3], "one runs from the start, three follow, then it is cut");
+        }
+    }
+}

@@ -136,3 +136,21 @@ impl Drop for Ticker {
         self.stop.store(true, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_runs_all_the_time_is_cut_within_twice_its_deadline() {
+        for deadline_ms in 1..=1_000 {
+            let ticks = part_ticks(deadline_ms) * u64::from(DEADLINE_PARTS);
+            // The tick in which a call starts has partly gone by, hence one more.
+            assert!(ticks * TICK_MS <= 2 * deadline_ms.max(2), "{deadline_ms} ms are {ticks} ticks");
+            assert!(
+                (ticks + u64::from(DEADLINE_PARTS)) * TICK_MS > deadline_ms,
+                "{deadline_ms} ms are {ticks} ticks"
+            );
+        }
+    }
+}

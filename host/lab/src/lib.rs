@@ -5,4 +5,5 @@
 //! Invariant: everything follows from a seed. The simulators that judge policies are not here yet.
 
 pub mod load;
+pub mod plot;
 pub mod world;
