@@ -4,12 +4,14 @@
 //! its answer of shares ([`answer`]). What is unknown is NaN, and [`ranked`] puts it last.
 
 mod answer;
+mod load;
 mod steady;
 
 use crate::{About, Class, Fleet, Refusal, Settings};
 
 pub use crate::bindings::routing::exports::pilothouse::routing::routing::{Answer, Request, Target};
 pub use answer::{Lifetime, Ranked, answer, expected_ms, near, ranked};
+pub use load::Load;
 pub use steady::Steady;
 
 /// A routing policy. Export it with [`crate::export_routing!`].
