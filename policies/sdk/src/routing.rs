@@ -1,9 +1,10 @@
 //! Routing: which members serve this source and traffic class?
 //!
-//! A policy ranks the eligible rows ([`ranked`]), keeps what it had where that is good enough ([`Steady`]) and makes
-//! its answer of shares ([`answer`]). What is unknown is NaN, and [`ranked`] puts it last.
+//! A policy ranks the eligible rows ([`ranked`]), keeps what it had where that is good enough ([`Steady`]), moves
+//! shares step by step ([`Gradual`]) and makes its answer of them ([`answer`]). What is unknown is NaN, and [`ranked`] puts it last.
 
 mod answer;
+mod gradual;
 mod load;
 mod steady;
 
@@ -11,6 +12,7 @@ use crate::{About, Class, Fleet, Refusal, Settings};
 
 pub use crate::bindings::routing::exports::pilothouse::routing::routing::{Answer, Request, Target};
 pub use answer::{Lifetime, Ranked, answer, expected_ms, near, ranked};
+pub use gradual::{Gradual, Part};
 pub use load::Load;
 pub use steady::Steady;
 

@@ -4,11 +4,11 @@
 //! settings; u is the utilisation. All terms are without dimension, and the third is convex, so a flow spills to the next
 //! member before the first is full: the flow (`flow-share` of a mean capacity) is poured in sixteen parts, each to the member
 //! where it costs least by then. The goal is the flow's, else `latency-goal-ms`. Traffic class 0 doubles a and halves b, class
-//! 7 the reverse. An unknown distance or price counts as twice the worst that is known, an unknown error rate as none. A flow
-//! keeps its target until another one is better by more than `hysteresis` and 0.02. Utilisation is smoothed over 30 s, so
-//! that sources side by side do not chase the same empty member; round-trip times are not: fresh ones beat smoothed ones.
+//! 7 the reverse. An unknown distance or price counts as twice the worst that is known, an unknown error rate as none. For the
+//! sake of load at most `shift` of a flow moves in 10 s, and utilisation is smoothed over 30 s, so that sources side by
+//! side do not chase the same empty member; when the other terms of a member change by a tenth, the flow follows at once.
 
-use pilothouse_sdk::routing::{Answer, Lifetime, Load, Ranked, Request, Routing, Steady, answer, ranked};
+use pilothouse_sdk::routing::{Answer, Gradual, Lifetime, Load, Ranked, Request, Routing, answer, ranked};
 use pilothouse_sdk::{About, Class, Column, Fleet, Refusal, Settings, export_routing};
 
 mod pour;
@@ -19,15 +19,13 @@ use pour::{Vessel, poured};
 use smooth::Smoothed;
 use terms::{Terms, Weights, crowding};
 
-/// Gains below this are noise, in the unit of the sum.
-const GAIN_MIN: f32 = 0.02;
 /// Members that a flow is poured over.
 const POURED_MAX: usize = 32;
 
 /// The policy.
 #[derive(Debug)]
 pub struct Hybrid {
-    steady: Steady,
+    gradual: Gradual,
     lifetime: Lifetime,
     weights: Weights,
     goal_ms: f32,
@@ -41,7 +39,6 @@ impl Routing for Hybrid {
         columns: &[
             Column::CostPerHour,
             Column::ErrorRate,
-            Column::HealthScore,
             Column::Active,
             Column::Capacity,
             Column::Cpu,
@@ -56,9 +53,9 @@ impl Routing for Hybrid {
 "loss":{"type":"number","minimum":0,"maximum":100,"default":10}}},
 "latency-goal-ms":{"type":"number","minimum":1,"maximum":60000,"default":150,"description":"Goal of flows that bring none, ms."},
 "flow-share":{"type":"number","minimum":0.001,"maximum":1,"default":0.1,"description":"Size of a flow as a share of a mean capacity."},
-"hysteresis":{"type":"number","minimum":0,"maximum":1,"default":0.1,"description":"Share by which another target must be better."},
+"shift":{"type":"number","minimum":0.001,"maximum":1,"default":0.1,"description":"Share of a flow that load may move in 10 s."},
 "ttl-ms":{"type":"integer","minimum":100,"maximum":3600000,"default":10000,"description":"Longest lifetime of an answer, ms."}}}"#,
-        reasons: &["least weighted sum", "spills over", "round-trip times unknown"],
+        reasons: &["least weighted sum", "split among the best", "round-trip times unknown"],
         ..About::new(
             "hybrid",
             "1.0.0",
@@ -68,7 +65,7 @@ impl Routing for Hybrid {
 
     fn new(settings: &mut Settings) -> Self {
         Self {
-            steady: Steady::of(settings, GAIN_MIN),
+            gradual: Gradual::of(settings),
             lifetime: Lifetime::of(settings),
             weights: Weights::of(settings),
             goal_ms: settings.number("latency-goal-ms", 150.0, 1.0..=60_000.0) as f32,
@@ -85,22 +82,19 @@ impl Routing for Hybrid {
         let terms = Terms::new(fleet, class, weights, goal_ms);
         let crowd = |row: u32| weights.load * crowding(self.utilisation.of(row));
         let order = ranked(class, request.seed, |row| terms.fixed(fleet, class, row) + crowd(row));
-        let chosen = self.steady.choose(fleet, class, request, &order, f32::INFINITY);
-        let chosen = chosen.ok_or(Refusal::NothingSuits(2))?;
-        // What is kept is treated as if it were the best; the flow spills from there.
-        let best = order.first().map_or(chosen.cost, |best| best.cost);
-        let head = Ranked { cost: best, row: chosen.row };
-        let others = order.iter().copied().filter(|ranked| ranked.row != chosen.row);
-        let vessel = |Ranked { cost, row }| Vessel {
+        let vessel = |&Ranked { cost, row }: &Ranked| Vessel {
             row,
             fixed: cost - crowd(row),
             utilisation: self.utilisation.of(row),
             size: load(row).size,
         };
-        let vessels = std::iter::once(head).chain(others).take(POURED_MAX).map(vessel).collect();
-        let shares = poured(vessels, self.flow_share, weights.load);
-        let reason = if class.rtt_ms(chosen.row).is_nan() { 2 } else { u32::from(shares.len() > 1) };
-        Ok(answer(&shares, &order, reason, self.lifetime.ms(class, chosen.cost)))
+        let vessels = order.iter().take(POURED_MAX).map(vessel).collect();
+        let shares = self.gradual.moved(request, poured(vessels, self.flow_share, weights.load));
+        let best = order.first().ok_or(Refusal::NothingSuits(2))?;
+        let answer = answer(&shares, &order, 0, self.lifetime.ms(class, best.cost));
+        let unknown = class.rtt_ms(best.row).is_nan();
+        let reason = if unknown { 2 } else { u32::from(answer.targets.len() > 1) };
+        Ok(Answer { reason, ..answer })
     }
 }
 
@@ -111,7 +105,7 @@ mod tests {
     use pilothouse_sdk::testing::{Member, World, flow, routing_world};
 
     fn member(rtt_ms: f32) -> Member {
-        let known = Member::default().with(Column::Weight, 1.0).with(Column::HealthScore, 1.0);
+        let known = Member::default().with(Column::Weight, 1.0);
         known.with(Column::Capacity, 100.0).with(Column::CostPerHour, 1.0).rtt_ms(rtt_ms)
     }
 

@@ -7,20 +7,13 @@
 //! that is gone loses its share at once. The shares of a flow are a cache of the instance: losing them costs one
 //! undamped answer. Unknown distances join only each other.
 
-use std::collections::BTreeMap;
-
 use pilothouse_sdk::routing::{
-    Answer, Lifetime, Load, Ranked, Request, Routing, answer, expected_ms, ranked,
+    Answer, Gradual, Lifetime, Load, Part, Ranked, Request, Routing, answer, expected_ms, ranked,
 };
 use pilothouse_sdk::{About, Class, Column, Fleet, Refusal, Settings, export_routing};
 
 /// Members that a flow is poured over; what an answer can name.
 const SHARES_MAX: usize = 16;
-const FLOWS_MAX: usize = 512;
-const SHIFT_PERIOD_MS: f32 = 10_000.0;
-
-/// Rows with shares whose sum is 1.
-type Shares = Vec<(u32, f32)>;
 
 /// The policy.
 #[derive(Debug)]
@@ -29,8 +22,7 @@ pub struct LoadBalanced {
     rtt_factor: f32,
     rtt_slack_ms: f32,
     flow_share: f32,
-    shift: f32,
-    flows: BTreeMap<(u32, u8), (u64, Shares)>,
+    gradual: Gradual,
 }
 export_routing!(LoadBalanced);
 
@@ -60,8 +52,7 @@ impl Routing for LoadBalanced {
             rtt_factor: settings.number("rtt-factor", 2.0, 1.0..=100.0) as f32,
             rtt_slack_ms: settings.number("rtt-slack-ms", 25.0, 0.0..=10_000.0) as f32,
             flow_share: settings.number("flow-share", 0.1, 0.001..=1.0) as f32,
-            shift: settings.number("shift", 0.1, 0.001..=1.0) as f32,
-            flows: BTreeMap::new(),
+            gradual: Gradual::of(settings),
         }
     }
 
@@ -79,47 +70,13 @@ impl Routing for LoadBalanced {
         };
         let near_enough = order.iter().take_while(|ranked| ranked.cost <= bound_ms);
         let wanted = poured(fleet, near_enough, self.flow_share);
-        let shares = self.damped(request, wanted);
+        let shares = self.gradual.moved(request, wanted);
         Ok(answer(&shares, &order, reason, self.lifetime.ms(class, best_ms)))
     }
 }
 
-impl LoadBalanced {
-    /// Moves from the flow's last shares towards the wanted ones, as far as the time since then allows.
-    fn damped(&mut self, request: &Request, wanted: Shares) -> Shares {
-        let key = (request.class, request.traffic_class);
-        while self.flows.len() >= FLOWS_MAX && !self.flows.contains_key(&key) {
-            self.flows.pop_first();
-        }
-        let shares = match self.flows.get(&key) {
-            None => wanted,
-            Some((at_ms, last)) => {
-                let elapsed_ms = request.now_ms.saturating_sub(*at_ms) as f32;
-                let step = (self.shift * elapsed_ms / SHIFT_PERIOD_MS).min(1.0);
-                stepped(last, &wanted, step)
-            }
-        };
-        self.flows.insert(key, (request.now_ms, shares.clone()));
-        shares
-    }
-}
-
-/// The last shares moved by `step` towards the wanted ones; rows that are no longer wanted at all leave at once.
-fn stepped(last: &[(u32, f32)], wanted: &[(u32, f32)], step: f32) -> Shares {
-    let of = |row: u32| last.iter().find(|(known, _)| *known == row).map_or(0.0, |&(_, share)| share);
-    let kept: f32 = wanted.iter().map(|&(row, _)| of(row)).sum();
-    if kept <= 0.0 {
-        return wanted.to_vec();
-    }
-    let moved = |&(row, share): &(u32, f32)| {
-        let had = of(row) / kept;
-        (row, had + step * (share - had))
-    };
-    wanted.iter().map(moved).collect()
-}
-
-/// Water-filling over at most 16 rows, the emptiest ones: shares of the flow, also those of 0.
-fn poured<'a>(fleet: &Fleet, rows: impl Iterator<Item = &'a Ranked>, flow_share: f32) -> Shares {
+/// Water-filling over at most 16 rows, the emptiest ones: all of them, also with a share of 0.
+fn poured<'a>(fleet: &Fleet, rows: impl Iterator<Item = &'a Ranked>, flow_share: f32) -> Vec<Part> {
     let mut loads: Vec<(u32, Load)> = rows.map(|ranked| (ranked.row, Load::of(fleet, ranked.row))).collect();
     loads.sort_by(|a, b| a.1.utilisation().total_cmp(&b.1.utilisation()));
     loads.truncate(SHARES_MAX);
@@ -133,7 +90,8 @@ fn poured<'a>(fleet: &Fleet, rows: impl Iterator<Item = &'a Ranked>, flow_share:
         size += load.size;
         level = work / size;
     }
-    loads.iter().map(|(row, load)| (*row, (level * load.size - load.work).max(0.0) / flow)).collect()
+    let share = |load: Load| (level * load.size - load.work).max(0.0) / flow;
+    loads.iter().map(|&(row, load)| Part { row, share: share(load), path_cost: 0.0 }).collect()
 }
 
 #[cfg(test)]

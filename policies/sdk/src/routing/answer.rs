@@ -56,17 +56,19 @@ pub fn near(fleet: &Fleet, order: &[Ranked], chosen: Ranked, spread: f32) -> Vec
     rows.map(|ranked| (ranked.row, fleet.f32(Column::Weight, ranked.row))).collect()
 }
 
-/// An answer of shares (in any unit); the best of the others become fallbacks.
+/// An answer of shares (in any unit), the largest first; the best of the others become fallbacks. Shares too small to
+/// count are left out, unless all are.
 #[must_use]
 pub fn answer(shares: &[(u32, f32)], order: &[Ranked], reason: u32, ttl_ms: u32) -> Answer {
     let positive = |share: f32| if share > 0.0 && share.is_finite() { share } else { 0.0 };
     let sum: f32 = shares.iter().map(|&(_, share)| positive(share)).sum();
-    let weight = |share: f32| if sum > 0.0 { (positive(share) / sum * WEIGHT_WHOLE) as u32 } else { 1 };
-    let targets: Vec<Target> = shares
-        .iter()
-        .take(TARGETS_MAX)
-        .map(|&(row, share)| Target { row, weight: weight(share).max(1) })
-        .collect();
+    let weight =
+        |share: f32| if sum > 0.0 { (positive(share) / sum * WEIGHT_WHOLE).round() as u32 } else { 1 };
+    let mut targets: Vec<Target> =
+        shares.iter().map(|&(row, share)| Target { row, weight: weight(share) }).collect();
+    targets.retain(|target| target.weight > 0);
+    targets.sort_by_key(|target| std::cmp::Reverse(target.weight));
+    targets.truncate(TARGETS_MAX);
     let unused = |row: u32| targets.iter().all(|target| target.row != row);
     let fallbacks =
         order.iter().map(|ranked| ranked.row).filter(|&row| unused(row)).take(FALLBACKS_MAX).collect();
