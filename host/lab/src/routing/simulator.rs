@@ -129,10 +129,10 @@ impl<'a> Run<'a> {
                 self.probe(slice, source, seed, now);
             }
             self.route(&fleet, &rows, source, seed, now, router);
+            self.pay(slice, source, seed, now);
             if self.scenario.knowledge == Knowledge::EarlierSlices {
                 self.probe(slice, source, seed, now);
             }
-            self.pay(slice, source, seed, now);
         }
         let capacity = self.federation.capacity as f32;
         self.report.work += f64::from(self.work.iter().sum::<f32>());
@@ -246,4 +246,48 @@ fn flow(route: &Route, rows: &[Option<usize>], now: Now) -> Option<Flow> {
 /// Bits as a number in `0.0 ..< 1.0`.
 pub(super) fn unit(bits: u64) -> f64 {
     (bits >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::reference;
+
+    /// Three nodes: one source and two candidates, 10 and 20 ms away, that change places half-way.
+    fn swapping() -> Tensor {
+        Tensor::of(3, 10, 15_000, |slice, _, target| if (target == 1) == (slice < 5) { 10.0 } else { 20.0 })
+    }
+
+    fn scenario(tensor: &Tensor) -> Scenario<'_> {
+        Scenario { candidates: vec![1, 2], probes: 2, ..Scenario::draw(tensor, 2, 1) }
+    }
+
+    #[test]
+    fn who_knows_all_pays_what_the_oracle_pays_and_who_is_late_pays_more() {
+        let tensor = swapping();
+        let late = Scenario { knowledge: Knowledge::EarlierSlices, ..scenario(&tensor) };
+        let all = run(&scenario(&tensor), &mut reference::nearest_known);
+        assert!((all.rtt_ratio() - 1.0).abs() < 1e-6 && all.near_oracle_share() > 0.999, "{all:?}");
+        let late = run(&late, &mut reference::nearest_known);
+        assert!(late.rtt_ratio() > 1.05 && late.rtt_ratio() < 1.25, "once or twice of ten: {late:?}");
+        let fixed = run(&scenario(&tensor), &mut reference::nearest_at_first());
+        assert!((fixed.rtt_ratio() - 1.5).abs() < 1e-6 && fixed.switches_per_hour() == 0.0, "{fixed:?}");
+    }
+
+    #[test]
+    fn answers_are_reused_for_their_lifetime_and_nonsense_counts_as_none() {
+        let tensor = swapping();
+        let mut asked = 0;
+        let mut answering = |targets: Vec<(u32, u32)>, ttl_ms| {
+            run(&scenario(&tensor), &mut |_, _, _| {
+                asked += 1;
+                Ok(Route { targets: targets.clone(), fallbacks: Vec::new(), ttl_ms, reason: 0 })
+            })
+        };
+        assert!((answering(vec![(0, 3), (1, 1)], 60_000).overload_share()).abs() < f64::EPSILON);
+        for (name, targets) in [("no row", vec![(9, 1)]), ("no weight", vec![(0, 0)]), ("nothing", vec![])] {
+            assert!((answering(targets, 0).unanswered_share() - 1.0).abs() < f64::EPSILON, "{name}");
+        }
+        assert_eq!(asked, 3 + 30, "every fourth slice, then every slice");
+    }
 }

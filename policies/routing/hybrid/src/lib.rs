@@ -49,7 +49,7 @@ impl Routing for Hybrid {
 "weights":{"type":"object","additionalProperties":false,"description":"How much each term counts.","properties":{
 "latency":{"type":"number","minimum":0,"maximum":100,"default":1},
 "cost":{"type":"number","minimum":0,"maximum":100,"default":0.3},
-"load":{"type":"number","minimum":0,"maximum":100,"default":1},
+"load":{"type":"number","minimum":0,"maximum":100,"default":0.2},
 "loss":{"type":"number","minimum":0,"maximum":100,"default":10}}},
 "latency-goal-ms":{"type":"number","minimum":1,"maximum":60000,"default":150,"description":"Goal of flows that bring none, ms."},
 "flow-share":{"type":"number","minimum":0.001,"maximum":1,"default":0.1,"description":"Size of a flow as a share of a mean capacity."},
@@ -155,7 +155,7 @@ mod tests {
             let targets = world([near, member(60.0)]).targets(flow(1));
             targets.iter().find(|(row, _)| *row == 0).map_or(0, |&(_, weight)| weight / 100)
         };
-        let shares: Vec<u32> = [0.0, 30.0, 37.0, 60.0].map(share).to_vec();
+        let shares: Vec<u32> = [0.0, 30.0, 63.0, 90.0].map(share).to_vec();
         assert!(shares[0] == 100 && shares[1] == 100 && shares[3] == 0, "{shares:?}");
         assert!((10..95).contains(&shares[2]), "split where both cost the same: {shares:?}");
     }

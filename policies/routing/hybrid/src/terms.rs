@@ -23,7 +23,7 @@ impl Weights {
         let weights = Self {
             latency: weight("latency", 1.0),
             cost: weight("cost", 0.3),
-            load: weight("load", 1.0),
+            load: weight("load", 0.2),
             loss: weight("loss", 10.0),
         };
         if weights.latency + weights.cost + weights.load + weights.loss <= 0.0 {
