@@ -31,6 +31,7 @@ const CALLS: &[(&str, &str, &str, &str)] = &[
     ("get", "/api/v1/nodes/{id}", "/api/v1/nodes/n-2", ""),
     ("post", "/api/v1/route", "", r#"{"alternatives": 2, "requirement": {"kind": "any"}}"#),
     ("post", "/api/v1/place", "", r#"{"needs": {"cpu_millis": 100}}"#),
+    ("post", "/api/v1/flows", "", r#"{"requirement": {"preferred_region": "eu"}, "traffic_class": 2}"#),
     ("post", "/api/v1/outcomes", "", r#"{"member": "c-1", "success": true}"#),
     ("get", "/api/v1/decisions", "/api/v1/decisions?limit=5", ""),
     ("get", "/api/v1/decisions/{id}", "/api/v1/decisions/LAST", ""),

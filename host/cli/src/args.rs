@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Node(NodeCommand),
     /// Which cluster takes a task? Example: pilothouse route --region us-east1 --strategy regional
     Route(RouteArgs),
+    /// Which clusters serve a flow, with which shares? Example: pilothouse flow --from europe-west4 --class 0
+    Flow(FlowArgs),
     /// Where does a workload live? Example: pilothouse place --region europe-west1 --alternatives 3
     Place(PlaceArgs),
     /// Assign an agent to a node. Example: pilothouse assign codex --service wrapper
@@ -246,6 +248,25 @@ pub(crate) struct RouteArgs {
     /// How many alternatives to rank.
     #[arg(long, default_value_t = 0)]
     pub(crate) alternatives: u32,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct FlowArgs {
+    /// Region the flow comes from.
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// Zone it comes from.
+    #[arg(long)]
+    pub(crate) zone: Option<String>,
+    /// latency, cost, load-balanced, geo-proximity, hybrid or another routing slot.
+    #[arg(long)]
+    pub(crate) strategy: Option<String>,
+    /// Traffic class: 0 = most urgent .. 7 = scavenger.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) class: u8,
+    /// Wanted round-trip time, ms; 0 = no wish.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) latency_goal_ms: f32,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -7,8 +7,9 @@
 
 use crate::eligible::EligibleClass;
 use crate::fleet::Fleet;
+use crate::fleet::block::Block;
 use crate::fleet::column::Column;
-use crate::policy::request::Choice;
+use crate::policy::request::{Choice, Route};
 
 /// Advice that passed the guardrails. Cannot be made elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,6 +36,9 @@ pub enum Breach {
     /// The score is NaN; the policy's fault.
     #[error("the score is not a number")]
     NotANumber,
+    /// No target of a route has a share; the policy's fault.
+    #[error("no target has a share")]
+    NoShare,
     /// The row is empty; a race.
     #[error("row {row} is empty")]
     Gone {
@@ -55,21 +59,38 @@ pub enum Breach {
     },
 }
 
+/// Checks the shares of a flow: every target is eligible, and at least one has a share.
+///
+/// # Errors
+/// [`Breach`]
+pub fn check_route(fleet: &Fleet, class: &EligibleClass, route: Route) -> Result<Validated<Route>, Breach> {
+    for row in route.targets.iter().map(|&(row, _)| row).chain(route.fallbacks.iter().copied()) {
+        present(fleet, class, row)?;
+    }
+    if route.targets.iter().all(|&(_, weight)| weight == 0) {
+        return Err(Breach::NoShare);
+    }
+    Ok(Validated(route))
+}
+
+fn present<'a>(fleet: &'a Fleet, class: &EligibleClass, row: u32) -> Result<(&'a Block, usize), Breach> {
+    if !class.contains(row) {
+        return Err(Breach::Ineligible { row, eligible: class.count });
+    }
+    let found = fleet.block(row).filter(|(block, lane)| block.present >> lane & 1 == 1);
+    found.map(|(block, lane)| (&**block, lane)).ok_or(Breach::Gone { row })
+}
+
 /// Checks a choice; passing takes one trial of a half-open breaker.
 ///
 /// # Errors
 /// [`Breach`], in the order: the policy's faults first, then races.
 pub fn check(fleet: &Fleet, class: &EligibleClass, choice: Choice) -> Result<Validated<Choice>, Breach> {
     let row = choice.row;
-    if !class.contains(row) {
-        return Err(Breach::Ineligible { row, eligible: class.count });
-    }
     if choice.score.is_nan() {
         return Err(Breach::NotANumber);
     }
-    let Some((block, lane)) = fleet.block(row).filter(|(block, lane)| block.present >> lane & 1 == 1) else {
-        return Err(Breach::Gone { row });
-    };
+    let (block, lane) = present(fleet, class, row)?;
     let capacity = block.u32(Column::Capacity, lane);
     let taken = block.u32(Column::Active, lane).saturating_add(fleet.live.in_flight(row));
     if capacity > 0 && taken >= capacity {

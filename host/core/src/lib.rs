@@ -1,7 +1,7 @@
 //! Vocabulary and rules of Pilothouse.
 //!
 //! [`registry`] keeps members, [`fleet`] publishes them as an immutable snapshot, [`eligible`] filters, a port of
-//! [`policy`] advises, [`guardrail`] checks. [`slot`] decides which revision of a policy serves.
+//! [`policy`] advises, [`guardrail`] checks. [`probe`] estimates round-trip times. [`slot`] decides which revision of a policy serves.
 //!
 //! Invariant: everything here is a function of its arguments. No clock, randomness, environment, socket, file,
 //! serialisation or log exists in this crate, and it depends on nothing but `thiserror`.
@@ -15,6 +15,7 @@ pub mod guardrail;
 pub mod id;
 pub mod member;
 pub mod policy;
+pub mod probe;
 pub mod registry;
 pub mod scaling;
 pub mod slot;

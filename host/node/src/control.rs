@@ -8,12 +8,12 @@ use pilothouse_core::event::Event;
 use pilothouse_core::id::{AgentName, DecisionId, Label, MemberId};
 use pilothouse_core::member::{LoadReport, Member, MemberKind, Registration, Role};
 use pilothouse_core::policy::Family;
-use pilothouse_core::policy::request::{BalancingRequest, PlacementRequest};
+use pilothouse_core::policy::request::{BalancingRequest, PlacementRequest, RoutingRequest};
 use pilothouse_core::registry::{Recommendation, RegisterError, ReportError, Stats};
 use pilothouse_core::slot::{HistoryEntry, Origin, SlotId};
 use pilothouse_transport::service::{
-    Activation, Alternative, ControlPlane, Decided, Identity, Pending, PlaceQuery, PolicyInfo, RouteQuery,
-    ServiceError, SlotInfo,
+    Activation, Alternative, ControlPlane, Decided, FlowQuery, FlowRoute, FlowTarget, Identity, Pending,
+    PlaceQuery, PolicyInfo, RouteQuery, ServiceError, SlotInfo,
 };
 use tokio::sync::broadcast;
 use xxhash_rust::xxh3::xxh3_64;
@@ -64,11 +64,7 @@ impl Control {
         alternatives: u32,
     ) -> Result<Decided, ServiceError> {
         let decided = self.decider.decide(slot, requirement, question, alternatives.min(ALTERNATIVES_MAX));
-        let decided = decided.map_err(|error| match error {
-            DecideError::NoneEligible(none) => ServiceError::NoneEligible(none),
-            DecideError::Full => ServiceError::Full,
-            DecideError::Refused { reason, policy } => ServiceError::Declined { policy, reason },
-        })?;
+        let decided = decided.map_err(undecided)?;
         Ok(answer(&decided.decision, &slot.id, &decided))
     }
 
@@ -126,9 +122,49 @@ fn missing_member(id: &MemberId) -> ServiceError {
     ServiceError::NotFound { what: "member", name: id.to_string() }
 }
 
+fn undecided(error: DecideError) -> ServiceError {
+    match error {
+        DecideError::NoneEligible(none) => ServiceError::NoneEligible(none),
+        DecideError::Full => ServiceError::Full,
+        DecideError::Refused { reason, policy } => ServiceError::Declined { policy, reason },
+    }
+}
+
+/// A route as it is told.
+fn flow_route(routed: &decide::Routed, slot: &SlotId) -> FlowRoute {
+    let decide::Routed { route, link, generation, class, faults, fleet, took_ns } = routed;
+    let route = route.get();
+    let target = |row: u32| {
+        let facts = fleet.facts(row)?;
+        let rtt_ms = class.rtt_ms.as_ref().and_then(|all| all.get(row as usize)).copied();
+        Some(FlowTarget {
+            member: facts.id.clone(),
+            endpoint: facts.endpoint.clone(),
+            region: facts.region.as_ref().map(ToString::to_string),
+            rtt_ms: rtt_ms.unwrap_or(f32::NAN),
+        })
+    };
+    let sum: f64 = route.targets.iter().map(|&(_, weight)| f64::from(weight)).sum();
+    let shares = route.targets.iter().filter(|&&(_, weight)| weight > 0);
+    let about = generation.as_ref().map(|generation| &generation.label.description);
+    FlowRoute {
+        slot: slot.clone(),
+        targets: shares.filter_map(|&(row, weight)| Some((target(row)?, f64::from(weight) / sum))).collect(),
+        fallbacks: route.fallbacks.iter().filter_map(|&row| target(row)).collect(),
+        ttl_ms: route.ttl_ms,
+        reason: about.map_or("the host's own choice", |about| about.reason(route.reason)).to_owned(),
+        policy: generation.as_ref().map_or("native", |generation| &generation.label.revision.name).to_owned(),
+        generation: generation.as_ref().map_or(0, |generation| generation.label.number),
+        link: link.name(),
+        faults: faults.iter().map(ToString::to_string).collect(),
+        eligible: class.count,
+        took_ns: *took_ns,
+    }
+}
+
 fn answer(decision: &Decision, slot: &SlotId, decided: &decide::Decided) -> Decided {
     let mut answer = recorded(decision, slot);
-    let factors = decision.generation.as_ref().map(|generation| &generation.description.factors);
+    let factors = decision.generation.as_ref().map(|generation| &generation.label.description.factors);
     answer.alternatives = decided
         .candidates
         .iter()
@@ -296,6 +332,18 @@ impl ControlPlane for Control {
         });
         let requirement = Requirement { needs: query.needs, ..query.requirement.clone() };
         self.decide(&slot, &requirement, &question, query.alternatives)
+    }
+
+    fn route_flow(&self, query: &FlowQuery) -> Result<FlowRoute, ServiceError> {
+        let slot = self.slot_for(Family::Routing, query.strategy.as_deref())?;
+        let request = RoutingRequest {
+            seed: self.decider.next_seed(),
+            now_ms: self.hub.clock.now().0,
+            traffic_class: query.traffic_class,
+            latency_goal_ms: query.latency_goal_ms,
+        };
+        let routed = self.decider.route(&slot, &query.requirement, &request).map_err(undecided)?;
+        Ok(flow_route(&routed, &slot.id))
     }
 
     fn decisions(&self, limit: usize) -> Vec<Decided> {

@@ -123,6 +123,8 @@ fn open(
     let defaults = BTreeMap::from([
         (Family::Balancing, config.policies.balancing.clone()),
         (Family::Placement, config.policies.placement.clone()),
+        (Family::Routing, config.policies.routing.clone()),
+        (Family::Scaling, config.policies.scaling.clone()),
     ]);
     for (family, name) in &defaults {
         anyhow::ensure!(
@@ -134,6 +136,8 @@ fn open(
     let budgets = BTreeMap::from([
         (Family::Balancing, budget(Family::Balancing, &config.policies.balancing_budget)),
         (Family::Placement, budget(Family::Placement, &config.policies.placement_budget)),
+        (Family::Routing, budget(Family::Routing, &config.policies.routing_budget)),
+        (Family::Scaling, budget(Family::Scaling, &config.policies.scaling_budget)),
     ]);
     let seats = match config.policies.seats {
         0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),

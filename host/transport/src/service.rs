@@ -165,6 +165,59 @@ pub struct Alternative {
     pub factors: Vec<(String, f32)>,
 }
 
+/// A flow that needs a way.
+#[derive(Debug, Clone, Default)]
+pub struct FlowQuery {
+    /// Where it comes from, and what its targets must have.
+    pub requirement: Requirement,
+    /// The strategy, if not the default one.
+    pub strategy: Option<String>,
+    /// 0 = most urgent .. 7 = scavenger.
+    pub traffic_class: u8,
+    /// Wanted round-trip time, ms; 0 = no wish.
+    pub latency_goal_ms: f32,
+}
+
+/// Where a flow goes.
+#[derive(Debug, Clone)]
+pub struct FlowRoute {
+    /// Slot that answered.
+    pub slot: SlotId,
+    /// Members with their share, 0..1; shares sum to 1.
+    pub targets: Vec<(FlowTarget, f64)>,
+    /// Who takes over, in order.
+    pub fallbacks: Vec<FlowTarget>,
+    /// How long the answer may be reused, ms.
+    pub ttl_ms: u32,
+    /// The policy's reason.
+    pub reason: String,
+    /// The policy; `native` = the host's own choice.
+    pub policy: String,
+    /// Generation of the slot.
+    pub generation: u64,
+    /// Which link of the fallback chain answered.
+    pub link: &'static str,
+    /// Faults of the links before.
+    pub faults: Vec<String>,
+    /// How many were eligible.
+    pub eligible: u32,
+    /// Time it took, ns.
+    pub took_ns: u64,
+}
+
+/// A member on the way of a flow.
+#[derive(Debug, Clone)]
+pub struct FlowTarget {
+    /// Who.
+    pub member: MemberId,
+    /// Where requests go.
+    pub endpoint: String,
+    /// Its region.
+    pub region: Option<String>,
+    /// Expected round-trip time, ms; NaN = unknown.
+    pub rtt_ms: f32,
+}
+
 /// A policy that the host knows.
 #[derive(Debug, Clone)]
 pub struct PolicyInfo {
@@ -288,6 +341,11 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// # Errors
     /// [`ServiceError`].
     fn place(&self, query: &PlaceQuery) -> Result<Decided, ServiceError>;
+    /// Which members serve this flow?
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    fn route_flow(&self, query: &FlowQuery) -> Result<FlowRoute, ServiceError>;
     /// Newest decisions first.
     fn decisions(&self, limit: usize) -> Vec<Decided>;
     /// One decision that is still kept.

@@ -1,8 +1,20 @@
 //! Routing: which members serve this source and traffic class?
+//!
+//! A policy ranks the eligible rows ([`ranked`]), keeps what it had where that is good enough ([`Steady`]), moves
+//! shares step by step ([`Gradual`]) and makes its answer of them ([`answer`]). What is unknown is NaN, and [`ranked`] puts it last.
+
+mod answer;
+mod gradual;
+mod load;
+mod steady;
 
 use crate::{About, Class, Fleet, Refusal, Settings};
 
 pub use crate::bindings::routing::exports::pilothouse::routing::routing::{Answer, Request, Target};
+pub use answer::{Lifetime, Ranked, answer, expected_ms, near, ranked};
+pub use gradual::{Gradual, Part};
+pub use load::Load;
+pub use steady::Steady;
 
 /// A routing policy. Export it with [`crate::export_routing!`].
 pub trait Routing: Sized {

@@ -1,6 +1,7 @@
 //! Runs a policy natively, so that `cargo test` needs no Wasm.
 //!
-//! [`World::of`] makes an instance, [`World::member`] adds members, [`World::choose`] asks. A case fits a line.
+//! [`World::of`] makes an instance, [`World::member`] adds members, [`World::choose`] asks ([`placing`] and
+//! [`routing_world`] make instances of those families). A case fits a line.
 #![expect(clippy::panic, clippy::indexing_slicing, reason = "a test helper fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -11,8 +12,9 @@ use crate::class::Parts;
 use crate::fleet::LANES;
 use crate::instance::Instance;
 use crate::placement::Placement;
+use crate::routing::{Answer, Routing};
 use crate::settings::{Problem, Settings, Value};
-use crate::{Candidate, Choice, Refusal, placement};
+use crate::{Candidate, Choice, Refusal, placement, routing};
 
 /// One member's columns; those not set are 0, or NaN for readings.
 #[derive(Debug, Clone, Default)]
@@ -265,5 +267,50 @@ impl<P> World<P> {
     {
         let request = placement::Request { class: 1, seed, now_ms: 1_000, needs, priority: 0 };
         self.instance.decide(1, |policy, fleet, class| policy.rank(fleet, class, &request, limit))
+    }
+}
+
+/// A world for a routing policy.
+///
+/// # Errors
+/// What the policy says of its settings.
+pub fn routing_world<P: Routing>(settings: &[(&str, Value)]) -> Result<World<P>, Vec<Problem>> {
+    World::make(P::ABOUT, settings, P::new)
+}
+
+/// A flow of a middling traffic class without a wish.
+#[must_use]
+pub fn flow(seed: u64) -> routing::Request {
+    routing::Request { class: 1, seed, now_ms: 1_000, traffic_class: 3, latency_goal_ms: 0.0 }
+}
+
+impl<P: Routing> World<P> {
+    /// Routes a flow.
+    ///
+    /// # Errors
+    /// The policy's refusal.
+    pub fn route(&mut self, request: routing::Request) -> Result<Answer, Refusal> {
+        self.instance.decide(1, |policy, fleet, class| policy.route(fleet, class, &request))
+    }
+
+    /// The rows and weights that a flow gets.
+    ///
+    /// # Panics
+    /// If the policy refuses.
+    pub fn targets(&mut self, request: routing::Request) -> Vec<(u32, u32)> {
+        let answer = self.route(request).unwrap_or_else(|refusal| panic!("refused: {refusal:?}"));
+        answer.targets.iter().map(|target| (target.row, target.weight)).collect()
+    }
+
+    /// The row with the largest weight.
+    ///
+    /// # Panics
+    /// If the policy refuses.
+    pub fn main_target(&mut self, request: routing::Request) -> u32 {
+        let targets = self.targets(request);
+        targets
+            .iter()
+            .max_by_key(|(row, weight)| (*weight, std::cmp::Reverse(*row)))
+            .map_or(u32::MAX, |&(row, _)| row)
     }
 }

@@ -70,6 +70,15 @@ pub(super) fn run(client: &Client, command: Command) -> anyhow::Result<Report> {
             });
             decision(client.post("/api/v1/route", &body)?)
         }
+        Command::Flow(args) => {
+            let body = json!({
+                "strategy": args.strategy,
+                "traffic_class": args.class,
+                "latency_goal_ms": args.latency_goal_ms,
+                "requirement": { "preferred_region": args.from, "source_zone": args.zone },
+            });
+            flow(client.post("/api/v1/flows", &body)?)
+        }
         Command::Place(args) => {
             let body = json!({
                 "needs": { "cpu_millis": args.cpu_millis, "memory_mib": args.memory_mib },
@@ -207,6 +216,27 @@ fn policy(client: &Client, command: PolicyCommand) -> anyhow::Result<Report> {
             Report::list(client.get(&format!("/api/v1/slots/{slot}/history"))?, "history", HISTORY)
         }
     })
+}
+
+fn flow(answer: Value) -> Report {
+    let mut lines = vec![format!(
+        "{} by {}, one of {} eligible; valid for {} ms",
+        text(&answer, "reason"),
+        text(&answer, "policy"),
+        text(&answer, "eligible"),
+        text(&answer, "ttl_ms"),
+    )];
+    for (list, word) in [("targets", "to"), ("fallbacks", "else")] {
+        for target in answer.get(list).and_then(Value::as_array).into_iter().flatten() {
+            let share = target.get("share").and_then(Value::as_f64).unwrap_or_default() * 100.0;
+            let (member, region) = (text(target, "member"), text(target, "region"));
+            lines.push(format!(
+                "  {word} {member} ({region}): {share:.0} %, {} ms away",
+                text(target, "rtt_ms")
+            ));
+        }
+    }
+    Report::new(answer, lines.join("\n"))
 }
 
 fn decision(answer: Value) -> Report {

@@ -17,6 +17,10 @@ pub struct PoliciesConfig {
     pub balancing: String,
     /// Placement policy that a new server starts with.
     pub placement: String,
+    /// Routing policy that a new server starts with.
+    pub routing: String,
+    /// Scaling policy that a new server starts with.
+    pub scaling: String,
     /// Instances per active policy; 0 = one per worker thread.
     pub seats: usize,
     /// Keep compiled policies in the data folder.
@@ -31,6 +35,10 @@ pub struct PoliciesConfig {
     pub balancing_budget: BudgetConfig,
     /// What one placement decision may use.
     pub placement_budget: BudgetConfig,
+    /// What one routing decision may use.
+    pub routing_budget: BudgetConfig,
+    /// What one scaling decision may use.
+    pub scaling_budget: BudgetConfig,
 }
 
 impl Default for PoliciesConfig {
@@ -40,6 +48,8 @@ impl Default for PoliciesConfig {
             poll_interval_ms: 2_000,
             balancing: "least-loaded".to_owned(),
             placement: "multi-factor".to_owned(),
+            routing: "hybrid".to_owned(),
+            scaling: "queue-depth".to_owned(),
             seats: 0,
             cache: true,
             compile_in_child: true,
@@ -47,6 +57,8 @@ impl Default for PoliciesConfig {
             decisions_kept: 4_096,
             balancing_budget: BudgetConfig { fuel: 2_000_000, deadline_ms: 2, memory_mib: 16 },
             placement_budget: BudgetConfig { fuel: 50_000_000, deadline_ms: 50, memory_mib: 16 },
+            routing_budget: BudgetConfig { fuel: 20_000_000, deadline_ms: 20, memory_mib: 16 },
+            scaling_budget: BudgetConfig { fuel: 20_000_000, deadline_ms: 20, memory_mib: 16 },
         }
     }
 }

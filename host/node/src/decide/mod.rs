@@ -16,8 +16,11 @@ use pilothouse_core::eligible::{Classes, EligibleClass, NoneEligible, Requiremen
 use pilothouse_core::fleet::Fleet;
 use pilothouse_core::fleet::facts::mix;
 use pilothouse_core::guardrail::{self, Breach, Validated};
+use pilothouse_core::policy::Decision as Policy;
 use pilothouse_core::policy::fault::{Fault, FaultKind, PolicyError, Refusal};
-use pilothouse_core::policy::request::{Candidate, Choice};
+use pilothouse_core::policy::request::{
+    Candidate, Choice, Route, RoutingRequest, ScalingRequest, ScalingTarget,
+};
 
 use crate::clock::Clock;
 use crate::slots::live::LiveSlot;
@@ -28,6 +31,9 @@ use question::Question;
 /// Candidates looked at when the first choice lost a race for capacity: enough that losing all of them means the
 /// class is full.
 const RACE_CANDIDATES: u32 = 8;
+
+/// How long the host's own route may be reused, ms: short, because it knows nothing.
+const NATIVE_TTL_MS: u32 = 1_000;
 
 /// Faults are kept with a decision; a chain has four links that can break.
 const FAULTS_MAX: usize = 4;
@@ -57,6 +63,25 @@ pub struct Decided {
     pub candidates: Vec<Candidate>,
     /// The snapshot that rows refer to.
     pub fleet: Arc<Fleet>,
+}
+
+/// Where a flow goes.
+#[derive(Debug)]
+pub struct Routed {
+    /// Shares and fallbacks, checked.
+    pub route: Validated<Route>,
+    /// Which link of the chain answered.
+    pub link: Link,
+    /// Who answered; `None` = the host itself.
+    pub generation: Option<Arc<Generation>>,
+    /// Who was eligible.
+    pub class: Arc<EligibleClass>,
+    /// What the links before did wrong.
+    pub faults: Vec<Fault>,
+    /// The snapshot that rows refer to.
+    pub fleet: Arc<Fleet>,
+    /// Time it took, ns.
+    pub took_ns: u64,
 }
 
 /// Decides, against the newest snapshot.
@@ -121,8 +146,15 @@ impl Decider {
         let fleet = self.fleet.load_full();
         let class = self.classes.resolve(&fleet, requirement).map_err(DecideError::NoneEligible)?;
         let mut faults = Vec::new();
-        let (link, generation, answer) =
-            self.walk(slot, &fleet, &class, question, alternatives, &mut faults)?;
+        let asked =
+            walk(slot, &mut faults, |generation| ask(generation, &fleet, &class, question, alternatives))?;
+        let (link, generation, answer) = match asked {
+            Some(Answered { link, generation, advice }) => (link, Some(generation), advice),
+            None => {
+                let valid = first_that_passes(&fleet, &class, class.rows()).ok_or(DecideError::Full)?;
+                (Link::Native, None, Answer { valid, candidates: Vec::new() })
+            }
+        };
         let choice = *answer.valid.get();
         fleet.live.start(choice.row);
         let Some(member) = fleet.facts(choice.row).map(Arc::clone) else { return Err(DecideError::Full) };
@@ -145,53 +177,115 @@ impl Decider {
         Ok(Decided { decision, candidates: answer.candidates, fleet })
     }
 
-    /// Asks link after link until one gives an answer that passes the guardrails.
-    fn walk(
+    /// Routes one flow: shares over members, and who takes over when they fail.
+    ///
+    /// # Errors
+    /// [`DecideError`].
+    pub fn route(
         &self,
         slot: &LiveSlot,
-        fleet: &Fleet,
-        class: &EligibleClass,
-        question: &Question,
-        alternatives: u32,
-        faults: &mut Vec<Fault>,
-    ) -> Result<(Link, Option<Arc<Generation>>, Answer), DecideError> {
-        let chain = slot.chain();
-        for (link, generation) in [
-            (Link::Active, &chain.active),
-            (Link::FreshInstance, &chain.active),
-            (Link::Previous, &chain.previous),
-            (Link::Default, &chain.default),
-        ] {
-            let Some(generation) = generation else { continue };
-            if link == Link::FreshInstance && !faults.last().is_some_and(worth_a_fresh_instance) {
-                continue;
+        requirement: &Requirement,
+        request: &RoutingRequest,
+    ) -> Result<Routed, DecideError> {
+        let started_ns = self.clock.nanos();
+        let fleet = self.fleet.load_full();
+        let class = self.classes.resolve(&fleet, requirement).map_err(DecideError::NoneEligible)?;
+        let mut faults = Vec::new();
+        let answered = walk(slot, &mut faults, |generation| {
+            let Policy::Routing(port) = generation.policy.decision() else {
+                return Err(PolicyError::Fault(question::wrong_family()));
+            };
+            let route = port.route(&fleet, &class, request)?;
+            guardrail::check_route(&fleet, &class, route)
+                .map_err(|breach| PolicyError::Fault(Fault::new(FaultKind::Ineligible, &breach.to_string())))
+        })?;
+        let (link, generation, route) = match answered {
+            Some(Answered { link, generation, advice }) => (link, Some(generation), advice),
+            None => (Link::Native, None, native_route(&fleet, &class).ok_or(DecideError::Full)?),
+        };
+        let took_ns = self.clock.nanos().saturating_sub(started_ns);
+        slot.count(link, took_ns);
+        Ok(Routed { route, link, generation, class, faults, fleet, took_ns })
+    }
+
+    /// Asks how many replicas a group should have; `None` if no policy answered. The group's machine checks the answer.
+    ///
+    /// # Errors
+    /// [`DecideError::Refused`].
+    pub fn scale(
+        &self,
+        slot: &LiveSlot,
+        request: &ScalingRequest,
+    ) -> Result<Option<(Arc<Generation>, ScalingTarget)>, DecideError> {
+        let started_ns = self.clock.nanos();
+        let fleet = self.fleet.load_full();
+        let answered = walk(slot, &mut Vec::new(), |generation| match generation.policy.decision() {
+            Policy::Scaling(port) => port.scale(&fleet, request),
+            _ => Err(PolicyError::Fault(question::wrong_family())),
+        })?;
+        let link = answered.as_ref().map_or(Link::Native, |answered| answered.link);
+        slot.count(link, self.clock.nanos().saturating_sub(started_ns));
+        Ok(answered.map(|answered| (answered.generation, answered.advice)))
+    }
+}
+
+/// Who answered what.
+struct Answered<T> {
+    link: Link,
+    generation: Arc<Generation>,
+    advice: T,
+}
+
+/// Asks link after link of the slot's chain until one gives advice that passes; `None` if none does.
+fn walk<T>(
+    slot: &LiveSlot,
+    faults: &mut Vec<Fault>,
+    ask: impl Fn(&Generation) -> Result<T, PolicyError>,
+) -> Result<Option<Answered<T>>, DecideError> {
+    let chain = slot.chain();
+    for (link, generation) in [
+        (Link::Active, &chain.active),
+        (Link::FreshInstance, &chain.active),
+        (Link::Previous, &chain.previous),
+        (Link::Default, &chain.default),
+    ] {
+        let Some(generation) = generation else { continue };
+        if link == Link::FreshInstance && !faults.last().is_some_and(worth_a_fresh_instance) {
+            continue;
+        }
+        match ask(generation) {
+            Ok(advice) => {
+                generation.count_decision();
+                return Ok(Some(Answered { link, generation: Arc::clone(generation), advice }));
             }
-            match ask(generation, fleet, class, question, alternatives) {
-                Ok(answer) => {
-                    generation.count_decision();
-                    return Ok((link, Some(Arc::clone(generation)), answer));
-                }
-                Err(PolicyError::Refused(Refusal::NothingSuits(code))) => {
-                    generation.count_refusal();
-                    let about = generation.policy.description();
-                    return Err(DecideError::Refused {
-                        reason: about.reason(code).to_owned(),
-                        policy: about.name.clone(),
-                    });
-                }
-                Err(error) => {
-                    let fault = into_fault(error);
-                    generation.count_fault(fault.kind);
-                    slot.report_fault(generation, &fault);
-                    if faults.len() < FAULTS_MAX {
-                        faults.push(fault);
-                    }
+            Err(PolicyError::Refused(Refusal::NothingSuits(code))) => {
+                generation.count_refusal();
+                let about = generation.policy.description();
+                return Err(DecideError::Refused {
+                    reason: about.reason(code).to_owned(),
+                    policy: about.name.clone(),
+                });
+            }
+            Err(error) => {
+                let fault = into_fault(error);
+                generation.count_fault(fault.kind);
+                slot.report_fault(generation, &fault);
+                if faults.len() < FAULTS_MAX {
+                    faults.push(fault);
                 }
             }
         }
-        let valid = first_that_passes(fleet, class, class.rows()).ok_or(DecideError::Full)?;
-        Ok((Link::Native, None, Answer { valid, candidates: Vec::new() }))
     }
+    Ok(None)
+}
+
+/// Everything to the first eligible member that is there.
+fn native_route(fleet: &Fleet, class: &EligibleClass) -> Option<Validated<Route>> {
+    class.rows().find_map(|row| {
+        let all_to_one =
+            Route { targets: vec![(row, 1)], fallbacks: Vec::new(), ttl_ms: NATIVE_TTL_MS, reason: 0 };
+        guardrail::check_route(fleet, class, all_to_one).ok()
+    })
 }
 
 /// Asks one generation and checks its advice. Advice that only lost a race (the member filled up or its breaker
@@ -220,7 +314,9 @@ fn ask(
         Breach::Ineligible { .. } => {
             Err(PolicyError::Fault(Fault::new(FaultKind::Ineligible, &breach.to_string())))
         }
-        Breach::NotANumber => Err(PolicyError::Fault(Fault::new(FaultKind::NotANumber, &breach.to_string()))),
+        Breach::NoShare | Breach::NotANumber => {
+            Err(PolicyError::Fault(Fault::new(FaultKind::NotANumber, &breach.to_string())))
+        }
         Breach::Gone { .. } | Breach::Full { .. } | Breach::GateClosed { .. } => {
             let ranked = question.rank(policy, fleet, class, RACE_CANDIDATES)?;
             let next_best =

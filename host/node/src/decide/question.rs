@@ -26,7 +26,7 @@ impl Question {
         match (self, policy.decision()) {
             (Self::Balancing(request), Decision::Balancing(port)) => port.choose(fleet, class, request),
             (Self::Placement(request), Decision::Placement(port)) => port.place(fleet, class, request),
-            _ => Err(wrong_family()),
+            _ => Err(PolicyError::Fault(wrong_family())),
         }
     }
 
@@ -41,7 +41,7 @@ impl Question {
         match (self, policy.decision()) {
             (Self::Balancing(request), Decision::Balancing(port)) => port.rank(fleet, class, request, limit),
             (Self::Placement(request), Decision::Placement(port)) => port.rank(fleet, class, request, limit),
-            _ => Err(wrong_family()),
+            _ => Err(PolicyError::Fault(wrong_family())),
         }
     }
 
@@ -63,6 +63,6 @@ impl Question {
 }
 
 /// A slot holds policies of its own family only; should that ever break, the chain goes on.
-fn wrong_family() -> PolicyError {
-    PolicyError::Fault(Fault::new(FaultKind::Contract, "the policy is of another family than its slot"))
+pub(super) fn wrong_family() -> Fault {
+    Fault::new(FaultKind::Contract, "the policy is of another family than its slot")
 }

@@ -55,6 +55,7 @@ fn described() -> (Router<Plane>, OpenApi) {
         .routes(routes!(members::node, members::unregister_node))
         .routes(routes!(decisions::route))
         .routes(routes!(decisions::place))
+        .routes(routes!(decisions::flow))
         .routes(routes!(decisions::outcome))
         .routes(routes!(decisions::list))
         .routes(routes!(decisions::one))

@@ -14,9 +14,13 @@ use super::members::ResourcesBody;
 use crate::rest::Plane;
 use crate::rest::error::Problem;
 use crate::rest::extract::{Body, Query, labels, member_id, optional_label};
-use crate::rest::views::{DecidedView, DecisionsView};
-use crate::service::{PlaceQuery, RouteQuery, ServiceError};
+use crate::rest::views::{DecidedView, DecisionsView, FlowView};
+use crate::service::{FlowQuery, PlaceQuery, RouteQuery, ServiceError};
 
+/// Least urgent traffic class.
+const TRAFFIC_CLASS_MAX: u8 = 7;
+/// Longest round-trip time that makes sense as a goal, ms.
+const LATENCY_GOAL_MS_MAX: f32 = 60_000.0;
 /// Most decisions listed at once.
 const LIMIT_MAX: usize = 1_000;
 
@@ -108,6 +112,37 @@ pub(crate) async fn place(State(plane): State<Plane>, Body(body): Body<PlaceBody
     let requirement = requirement.parse(Some(MemberKind::Cluster))?;
     let decided = plane.place(&PlaceQuery { requirement, needs: needs.into(), priority, alternatives })?;
     Ok(Json((&decided).into()))
+}
+
+/// A flow that needs a way.
+#[derive(Deserialize, Default, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct FlowBody {
+    /// Slot or policy, if not the default one.
+    strategy: Option<String>,
+    /// 0 = most urgent .. 7 = scavenger.
+    #[schema(maximum = 7)]
+    traffic_class: u8,
+    /// Wanted round-trip time; 0 = no wish.
+    latency_goal_ms: f32,
+    requirement: RequirementBody,
+}
+
+/// Which members serve this flow, and with which shares?
+#[utoipa::path(post, path = "/api/v1/flows", request_body = FlowBody, responses((status = 200, body = FlowView)))]
+pub(crate) async fn flow(State(plane): State<Plane>, Body(body): Body<FlowBody>) -> Answer<FlowView> {
+    let FlowBody { strategy, traffic_class, latency_goal_ms, requirement } = body;
+    if traffic_class > TRAFFIC_CLASS_MAX {
+        let problem = format!("{traffic_class} is out of range; 0 is most urgent, {TRAFFIC_CLASS_MAX} least");
+        return Err(ServiceError::Invalid { field: "traffic_class".to_owned(), problem }.into());
+    }
+    if !(0.0..=LATENCY_GOAL_MS_MAX).contains(&latency_goal_ms) {
+        let problem = format!("{latency_goal_ms} is out of range; use 0 (no wish) to {LATENCY_GOAL_MS_MAX}");
+        return Err(ServiceError::Invalid { field: "latency_goal_ms".to_owned(), problem }.into());
+    }
+    let requirement = requirement.parse(Some(MemberKind::Cluster))?;
+    let route = plane.route_flow(&FlowQuery { requirement, strategy, traffic_class, latency_goal_ms })?;
+    Ok(Json((&route).into()))
 }
 
 /// How work went; the breaker counts it.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{number, time};
-use crate::service::{Alternative, Decided};
+use crate::service::{Alternative, Decided, FlowRoute, FlowTarget};
 
 /// One answer and where it came from.
 #[derive(Debug, Serialize, ToSchema)]
@@ -95,4 +95,73 @@ impl From<&Decided> for DecidedView {
 pub(crate) struct DecisionsView {
     pub(crate) count: usize,
     pub(crate) decisions: Vec<DecidedView>,
+}
+
+/// Where a flow goes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FlowView {
+    /// `family/name`.
+    slot: String,
+    /// Members with their shares, which sum to 1.
+    targets: Vec<FlowTargetView>,
+    /// Who takes over, in order.
+    fallbacks: Vec<FlowTargetView>,
+    /// How long the answer may be reused.
+    ttl_ms: u32,
+    /// The policy's reason.
+    reason: String,
+    /// `native` = the host's own choice.
+    policy: String,
+    /// Counts the slot's exchanges.
+    generation: u64,
+    /// Link of the fallback chain that answered.
+    answered_by: &'static str,
+    /// What the links before did wrong.
+    faults: Vec<String>,
+    /// How many members were eligible.
+    eligible: u32,
+    took_us: u64,
+}
+
+/// A member on the way of a flow.
+#[derive(Debug, Serialize, ToSchema)]
+struct FlowTargetView {
+    member: String,
+    endpoint: String,
+    region: Option<String>,
+    /// 0..1; 0 for a fallback.
+    share: f64,
+    /// Expected; `null` = unknown.
+    rtt_ms: Option<f32>,
+}
+
+impl FlowTargetView {
+    fn of(target: &FlowTarget, share: f64) -> Self {
+        let FlowTarget { member, endpoint, region, rtt_ms } = target;
+        Self {
+            member: member.to_string(),
+            endpoint: endpoint.clone(),
+            region: region.clone(),
+            share,
+            rtt_ms: number(*rtt_ms),
+        }
+    }
+}
+
+impl From<&FlowRoute> for FlowView {
+    fn from(route: &FlowRoute) -> Self {
+        Self {
+            slot: route.slot.to_string(),
+            targets: route.targets.iter().map(|(target, share)| FlowTargetView::of(target, *share)).collect(),
+            fallbacks: route.fallbacks.iter().map(|target| FlowTargetView::of(target, 0.0)).collect(),
+            ttl_ms: route.ttl_ms,
+            reason: route.reason.clone(),
+            policy: route.policy.clone(),
+            generation: route.generation,
+            answered_by: route.link,
+            faults: route.faults.clone(),
+            eligible: route.eligible,
+            took_us: route.took_ns / 1_000,
+        }
+    }
 }

@@ -13,7 +13,7 @@ use pilothouse_core::member::{Health, Role, Status};
 use pilothouse_core::time::WallMs;
 
 pub(crate) use cluster::{ClusterNodesView, ClusterStatsView, NodeView};
-pub(crate) use decision::{DecidedView, DecisionsView};
+pub(crate) use decision::{DecidedView, DecisionsView, FlowView};
 pub(crate) use event::{EventView, EventsView};
 pub(crate) use member::{
     ClustersView, MemberView, NodesView, ReportedView, StatusSlotView, StatusView, UnregisteredView,
