@@ -73,7 +73,12 @@ fn each_policy_is_best_at_its_own() {
     }
     assert!(cost.price_ratio() < 1.1 && cost.price_ratio() < latency.price_ratio(), "{cost:?}");
     assert!(near.rtt_ratio() < 1.25, "{near:?}");
-    assert!(balanced.overload_share() < latency.overload_share() / 2.0, "{balanced:?} {latency:?}");
+    assert!(
+        balanced.overload_share() < latency.overload_share() / 2.0,
+        "{} {}",
+        balanced.overload_share(),
+        latency.overload_share()
+    );
     assert!(hybrid.overload_share() < latency.overload_share() / 2.0, "{hybrid:?} {latency:?}");
     assert!(hybrid.rtt_ratio() < balanced.rtt_ratio(), "{hybrid:?} {balanced:?}");
 }

@@ -1,11 +1,12 @@
 //! Spreads each flow so that the fullest member stays as empty as it can, among the members that are near enough.
 //!
 //! Rule: near enough is a `rtt / (1 - error rate)` within the flow's latency goal, else within `rtt-factor` times the best or
-//! `rtt-slack-ms` above it. The flow is poured like water: every member is filled up to one level of utilisation, the lowest
-//! that holds `flow-share` of all their capacity on top of what they run (water-filling minimises the largest utilisation).
-//! Shares move by at most `shift` in 10 s, so that sources which see the same empty member do not all jump on it; a member
-//! that is gone loses its share at once. The shares of a flow are a cache of the instance: losing them costs one
-//! undamped answer. Unknown distances join only each other.
+//! `rtt-slack-ms` above it; where these would be fuller than `spill-from` together, the next nearest help. The flow is poured
+//! like water: every member is filled up to one level of utilisation, the lowest that holds `flow-share` of all their
+//! capacity on top of what they run (water-filling minimises the largest utilisation). Shares move by at most `shift` in
+//! 10 s, so that sources which see the same empty member do not all jump on it; a member that is gone loses its share at
+//! once. The shares of a flow are a cache of the instance: losing them costs one undamped answer. Unknown
+//! distances join only each other.
 
 use pilothouse_sdk::routing::{
     Answer, Gradual, Lifetime, Load, Part, Ranked, Request, Routing, answer, expected_ms, ranked,
@@ -22,6 +23,7 @@ pub struct LoadBalanced {
     rtt_factor: f32,
     rtt_slack_ms: f32,
     flow_share: f32,
+    spill_from: f32,
     gradual: Gradual,
 }
 export_routing!(LoadBalanced);
@@ -40,9 +42,15 @@ impl Routing for LoadBalanced {
 "rtt-factor":{"type":"number","minimum":1,"maximum":100,"default":2,"description":"Near enough: within this many times the best round-trip time."},
 "rtt-slack-ms":{"type":"number","minimum":0,"maximum":10000,"default":25,"description":"Near enough as well: within this of the best, ms."},
 "flow-share":{"type":"number","minimum":0.001,"maximum":1,"default":0.1,"description":"Size of a flow as a share of all capacity that is near enough."},
+"spill-from":{"type":"number","minimum":0.1,"maximum":1,"default":0.8,"description":"Utilisation of all that are near enough from which the next nearest helps."},
 "shift":{"type":"number","minimum":0.001,"maximum":1,"default":0.1,"description":"Share of a flow that may move in 10 s."},
 "ttl-ms":{"type":"integer","minimum":100,"maximum":3600000,"default":10000,"description":"Longest lifetime of an answer, ms."}}}"#,
-        reasons: &["evenly full within the bound", "misses the latency goal", "round-trip times unknown"],
+        reasons: &[
+            "evenly full within the bound",
+            "misses the latency goal",
+            "round-trip times unknown",
+            "near members are full: spills",
+        ],
         ..About::new("load-balanced", "1.0.0", "Water-filling over the members that are near enough.")
     };
 
@@ -52,6 +60,7 @@ impl Routing for LoadBalanced {
             rtt_factor: settings.number("rtt-factor", 2.0, 1.0..=100.0) as f32,
             rtt_slack_ms: settings.number("rtt-slack-ms", 25.0, 0.0..=10_000.0) as f32,
             flow_share: settings.number("flow-share", 0.1, 0.001..=1.0) as f32,
+            spill_from: settings.number("spill-from", 0.8, 0.1..=1.0) as f32,
             gradual: Gradual::of(settings),
         }
     }
@@ -68,10 +77,26 @@ impl Routing for LoadBalanced {
             let bound_ms = (best_ms * self.rtt_factor).max(best_ms + self.rtt_slack_ms);
             (bound_ms, u32::from(goal_ms > 0.0))
         };
-        let near_enough = order.iter().take_while(|ranked| ranked.cost <= bound_ms);
-        let wanted = poured(fleet, near_enough, self.flow_share);
+        let within = order.partition_point(|ranked| ranked.cost <= bound_ms);
+        let taken = self.with_room(fleet, &order, within);
+        let reason = if taken > within { 3 } else { reason };
+        let wanted = poured(fleet, order.iter().take(taken), self.flow_share);
         let shares = self.gradual.moved(request, wanted);
         Ok(answer(&shares, &order, reason, self.lifetime.ms(class, best_ms)))
+    }
+}
+
+impl LoadBalanced {
+    /// How many of `order` are taken: those within the bound, and the next nearest while these are too full together.
+    fn with_room(&self, fleet: &Fleet, order: &[Ranked], within: usize) -> usize {
+        let (mut work, mut size) = (0.0, 0.0);
+        let full = order.iter().filter(|ranked| ranked.cost.is_finite()).take_while(|ranked| {
+            let load = Load::of(fleet, ranked.row);
+            work += load.work;
+            size += load.size;
+            work / size + self.flow_share > self.spill_from
+        });
+        within.max((full.count() + 1).min(order.partition_point(|ranked| ranked.cost.is_finite())))
     }
 }
 
@@ -127,7 +152,12 @@ mod tests {
                 vec![member(20.0, 100.0, 20.0), member(10.0, 100.0, 20.0)],
                 vec![(0, 25), (1, 75)],
             ),
-            ("too far", vec![member(90.0, 100.0, 20.0), member(0.0, 100.0, 46.0)], vec![(0, 100)]),
+            ("too far", vec![member(60.0, 100.0, 20.0), member(0.0, 100.0, 46.0)], vec![(0, 100)]),
+            (
+                "too far, but the near one is full",
+                vec![member(90.0, 100.0, 20.0), member(0.0, 100.0, 46.0)],
+                vec![(1, 100)],
+            ),
             ("unknown", vec![member(90.0, 100.0, 20.0), member(0.0, 100.0, f32::NAN)], vec![(0, 100)]),
             (
                 "all unknown",
@@ -141,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_flows_goal_widens_the_bound() {
-        let mut world = world([member(90.0, 100.0, 20.0), member(0.0, 100.0, 90.0)]);
+        let mut world = world([member(60.0, 100.0, 20.0), member(0.0, 100.0, 90.0)]);
         assert_eq!(shares(&mut world, Request { latency_goal_ms: 100.0, ..flow(1) }), [(1, 100)]);
     }
 
