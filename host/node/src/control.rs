@@ -164,7 +164,7 @@ fn flow_route(routed: &decide::Routed, slot: &SlotId) -> FlowRoute {
 
 fn answer(decision: &Decision, slot: &SlotId, decided: &decide::Decided) -> Decided {
     let mut answer = recorded(decision, slot);
-    let factors = decision.generation.as_ref().map(|generation| &generation.label.description.factors);
+    let factors = decision.generation.as_ref().map(|generation| &generation.description.factors);
     answer.alternatives = decided
         .candidates
         .iter()
