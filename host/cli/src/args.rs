@@ -41,6 +41,9 @@ pub(crate) enum Command {
     Route(RouteArgs),
     /// Which clusters serve a flow, with which shares? Example: pilothouse flow --from europe-west4 --class 0
     Flow(FlowArgs),
+    /// Scaling groups, and counts by hand.
+    #[command(subcommand)]
+    Scale(ScaleCommand),
     /// Where does a workload live? Example: pilothouse place --region europe-west1 --alternatives 3
     Place(PlaceArgs),
     /// Assign an agent to a node. Example: pilothouse assign codex --service wrapper
@@ -248,6 +251,105 @@ pub(crate) struct RouteArgs {
     /// How many alternatives to rank.
     #[arg(long, default_value_t = 0)]
     pub(crate) alternatives: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScaleCommand {
+    /// Make, change, show and remove groups.
+    #[command(subcommand)]
+    Group(GroupCommand),
+    /// Set a group's count. Example: pilothouse scale to web 25
+    To {
+        /// The group.
+        group: String,
+        /// This many.
+        replicas: u32,
+    },
+    /// More replicas. Example: pilothouse scale up web 5
+    Up {
+        /// The group.
+        group: String,
+        /// So many more.
+        by: u32,
+    },
+    /// Fewer replicas. Example: pilothouse scale down web 3
+    Down {
+        /// The group.
+        group: String,
+        /// So many fewer.
+        by: u32,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GroupCommand {
+    /// All groups.
+    List,
+    /// One group.
+    Get {
+        /// Its name.
+        name: String,
+    },
+    /// Make a group, or change one. Example: pilothouse scale group set web --min 5 --max 100 --region eu-west-1
+    Set(GroupArgs),
+    /// Forget a group; its replicas stay.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// Tell what was measured. Example: pilothouse scale group sample web --queue-depth 70
+    Sample(SampleArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct GroupArgs {
+    /// Its name.
+    pub(crate) name: String,
+    /// Fewest replicas.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) min: u32,
+    /// Most replicas.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) max: u32,
+    /// Where a new group starts; the fewest if left out.
+    #[arg(long)]
+    pub(crate) replicas: Option<u32>,
+    /// Time between decisions, ms.
+    #[arg(long, default_value_t = 15_000)]
+    pub(crate) period_ms: u32,
+    /// How long a replica takes to become ready, ms.
+    #[arg(long, default_value_t = 30_000)]
+    pub(crate) start_ms: u32,
+    /// Time after any change in which the count does not go down, ms.
+    #[arg(long, default_value_t = 120_000)]
+    pub(crate) cooldown_ms: u64,
+    /// Region whose clusters are filled first.
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// Members that run this service feed the group with their load reports.
+    #[arg(long)]
+    pub(crate) service: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SampleArgs {
+    /// The group.
+    pub(crate) name: String,
+    /// Waiting work.
+    #[arg(long)]
+    pub(crate) queue_depth: Option<f32>,
+    /// Arriving work per second.
+    #[arg(long)]
+    pub(crate) arrivals_per_s: Option<f32>,
+    /// Finished work per second.
+    #[arg(long)]
+    pub(crate) completions_per_s: Option<f32>,
+    /// Mean utilisation of ready replicas, 0..1.
+    #[arg(long)]
+    pub(crate) utilisation: Option<f32>,
+    /// Mean time to serve one piece of work, ms.
+    #[arg(long)]
+    pub(crate) service_ms: Option<f32>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -5,7 +5,9 @@
 use std::collections::VecDeque;
 
 use crate::assignment::Assignment;
+use crate::id::Label;
 use crate::registry::MemberChange;
+use crate::scaling;
 use crate::slot::{HistoryEntry, SlotId};
 use crate::time::WallMs;
 
@@ -23,6 +25,8 @@ pub enum EventKind {
     Assigned(Assignment),
     /// An agent was unassigned.
     Unassigned(Assignment),
+    /// A scaling group has another count.
+    Scaled(Label, scaling::Change),
 }
 
 /// One event.

@@ -8,12 +8,13 @@ use pilothouse_core::event::Event;
 use pilothouse_core::id::{AgentName, DecisionId, Label, MemberId};
 use pilothouse_core::member::{LoadReport, Member, MemberKind, Registration, Role};
 use pilothouse_core::policy::Family;
-use pilothouse_core::policy::request::{BalancingRequest, PlacementRequest, RoutingRequest};
+use pilothouse_core::policy::request::{BalancingRequest, PlacementRequest, RoutingRequest, ScalingSample};
 use pilothouse_core::registry::{Recommendation, RegisterError, ReportError, Stats};
+use pilothouse_core::scaling::GroupSpec;
 use pilothouse_core::slot::{HistoryEntry, Origin, SlotId};
 use pilothouse_transport::service::{
-    Activation, Alternative, ControlPlane, Decided, FlowQuery, FlowRoute, FlowTarget, Identity, Pending,
-    PlaceQuery, PolicyInfo, RouteQuery, ServiceError, SlotInfo,
+    Activation, Alternative, ControlPlane, Decided, FlowQuery, FlowRoute, FlowTarget, GroupInfo, Identity,
+    Pending, PlaceQuery, PolicyInfo, RouteQuery, ServiceError, SlotInfo, Wanted,
 };
 use tokio::sync::broadcast;
 use xxhash_rust::xxh3::xxh3_64;
@@ -23,6 +24,7 @@ use crate::decide::question::Question;
 use crate::decide::{self, DecideError, Decider};
 use crate::hub::{Hub, store_failed};
 use crate::metrics;
+use crate::scaling::{self, Groups};
 use crate::slots::Slots;
 use crate::slots::live::LiveSlot;
 
@@ -38,6 +40,8 @@ pub struct Control {
     pub slots: Arc<Slots>,
     /// Decisions.
     pub decider: Arc<Decider>,
+    /// Scaling groups.
+    pub groups: Arc<Groups>,
     /// Name of this node.
     pub node_id: MemberId,
 }
@@ -76,6 +80,18 @@ impl Control {
             session: query.session.as_deref().map(|key| xxh3_64(key.as_bytes())),
         });
         Ok((slot, question))
+    }
+
+    fn when_stored(
+        &self,
+        name: Label,
+        write: pilothouse_store::Pending<pilothouse_store::TxnOutcome>,
+    ) -> Pending<GroupInfo> {
+        let groups = Arc::clone(&self.groups);
+        Box::pin(async move {
+            write.await.map_err(|error| store_failed(&error))?;
+            groups.get(&name).ok_or_else(|| scaling::missing(&name))
+        })
     }
 
     fn member_or_missing(&self, id: &MemberId) -> Result<Member, ServiceError> {
@@ -427,6 +443,41 @@ impl ControlPlane for Control {
     fn roll_back(&self, slot: SlotId, by: String) -> Pending<SlotInfo> {
         let slots = Arc::clone(&self.slots);
         Box::pin(async move { slots.roll_back(slot, by)?.settled(&slots).await })
+    }
+
+    fn groups(&self) -> Vec<GroupInfo> {
+        self.groups.list()
+    }
+
+    fn group(&self, name: &Label) -> Option<GroupInfo> {
+        self.groups.get(name)
+    }
+
+    fn put_group(&self, spec: GroupSpec, replicas: Option<u32>) -> Pending<GroupInfo> {
+        match self.groups.put(spec, replicas) {
+            Ok((name, write)) => self.when_stored(name, write),
+            Err(error) => ready(Err(error)),
+        }
+    }
+
+    fn remove_group(&self, name: Label) -> Pending<()> {
+        match self.groups.remove(&name) {
+            None => ready(Err(scaling::missing(&name))),
+            Some(write) => {
+                Box::pin(async move { write.await.map(drop).map_err(|error| store_failed(&error)) })
+            }
+        }
+    }
+
+    fn sample_group(&self, name: &Label, sample: ScalingSample) -> Result<(), ServiceError> {
+        self.groups.sample(name, sample)
+    }
+
+    fn scale_group(&self, name: Label, wanted: Wanted) -> Pending<GroupInfo> {
+        match self.groups.scale(&name, wanted) {
+            Ok(write) => self.when_stored(name, write),
+            Err(error) => ready(Err(error)),
+        }
     }
 
     fn events_since(&self, sequence: u64, limit: usize) -> (Vec<Event>, bool) {

@@ -14,6 +14,7 @@ pub mod hub;
 mod metrics;
 mod policy_dir;
 mod records;
+mod scaling;
 pub mod serve;
 pub mod slots;
 mod tasks;

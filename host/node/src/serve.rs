@@ -28,6 +28,7 @@ use crate::decide::Decider;
 use crate::decide::log::DecisionLog;
 use crate::hub::Hub;
 use crate::policy_dir::{DEBOUNCE_MS, PolicyDir};
+use crate::scaling::{Groups, Webhook};
 use crate::slots::library::Library;
 use crate::slots::live::FaultReport;
 use crate::slots::{REPORTS_MAX, Slots};
@@ -51,6 +52,12 @@ impl Running {
     }
 }
 
+/// What the parts of a host send to its tasks.
+struct Incoming {
+    reports: mpsc::Receiver<FaultReport>,
+    calls: Option<(String, mpsc::Receiver<serde_json::Value>)>,
+}
+
 /// Opens the data folder and starts the server. `program` is this executable, which compiles policies as a child.
 ///
 /// # Errors
@@ -62,15 +69,16 @@ pub async fn start(config: &Config, program: Option<std::path::PathBuf>) -> anyh
     };
     server::bind_allowed(config.server.listen, token.is_some(), config.server.tls.is_some())?;
     anyhow::ensure!(config.server.tls.is_none(), "TLS is not in this release: use a token, or loopback");
-    let control_and_reports = tokio::task::block_in_place(|| open(config, program))?;
-    let (control, reports) = control_and_reports;
+    let (control, incoming) = tokio::task::block_in_place(|| open(config, program))?;
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {}; is another server running?", config.server.listen))?;
     let address = listener.local_addr()?;
     register_self(config, &control, address).await?;
     let mut tasks = TaskSet::default();
+    let Incoming { reports, calls } = incoming;
     spawn_loops(config, &control, reports, &mut tasks);
+    spawn_scaling(&control, calls, &mut tasks);
     let limits = Limits { connections_max: config.server.connections_max, ..Limits::default() };
     let plane = Arc::new(control.clone());
     tasks.spawn("server", move |mut stop| async move {
@@ -88,10 +96,7 @@ fn read_token(path: &std::path::Path) -> anyhow::Result<String> {
     Ok(token)
 }
 
-fn open(
-    config: &Config,
-    program: Option<std::path::PathBuf>,
-) -> anyhow::Result<(Control, mpsc::Receiver<FaultReport>)> {
+fn open(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<(Control, Incoming)> {
     let dir = &config.server.data_dir;
     {
         use std::os::unix::fs::DirBuilderExt as _;
@@ -119,7 +124,7 @@ fn open(
     };
     let runtime = Runtime::start(compiler, cache)?;
     let library = Arc::new(Library::open(runtime, Blobs::open(dir.join("policies"))?)?);
-    let (reports, received) = mpsc::channel(REPORTS_MAX);
+    let (sender, reports) = mpsc::channel(REPORTS_MAX);
     let defaults = BTreeMap::from([
         (Family::Balancing, config.policies.balancing.clone()),
         (Family::Placement, config.policies.placement.clone()),
@@ -143,11 +148,19 @@ fn open(
         0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
         seats => seats,
     };
-    let slots = Arc::new(Slots::open(Arc::clone(&hub), library, seats, budgets, &defaults, reports)?);
+    let slots = Arc::new(Slots::open(Arc::clone(&hub), library, seats, budgets, &defaults, sender)?);
     let log = DecisionLog::new(store.boot(), config.policies.decisions_kept);
     let decider = Arc::new(Decider::new(Arc::clone(&hub.fleet), log, clock, seed));
     let node_id = MemberId::parse(&config.server.node_id)?;
-    Ok((Control { hub, slots, decider, node_id }, received))
+    let (webhook, calls) = match &config.scaling.webhook {
+        None => (None, None),
+        Some(url) => {
+            let (webhook, calls) = Webhook::new();
+            (Some(webhook), Some((url.clone(), calls)))
+        }
+    };
+    let groups = Arc::new(Groups::open(Arc::clone(&hub), webhook)?);
+    Ok((Control { hub, slots, decider, groups, node_id }, Incoming { reports, calls }))
 }
 
 fn budget(family: Family, config: &BudgetConfig) -> Budget {
@@ -262,6 +275,33 @@ fn spawn_loops(
     if let Some(dir) = config.policies.policy_dir.clone() {
         let (control, poll) = (control.clone(), Duration::from_millis(config.policies.poll_interval_ms));
         tasks.spawn("policy-folder", move |stop| watch_folder(dir, control, poll, stop));
+    }
+}
+
+/// Groups look at the time as often as their shortest period allows; what they decide is carried out here.
+fn spawn_scaling(
+    control: &Control,
+    calls: Option<(String, mpsc::Receiver<serde_json::Value>)>,
+    tasks: &mut TaskSet,
+) {
+    let control = control.clone();
+    tasks.spawn("scaling", move |mut stop| async move {
+        while stop.sleep(Duration::from_millis(100)).await {
+            let control = control.clone();
+            let ticked = tokio::task::spawn_blocking(move || {
+                let Control { groups, decider, slots, .. } = &control;
+                groups.tick(decider, |spec| {
+                    let own = SlotId { family: Family::Scaling, name: spec.name.clone() };
+                    slots.live(&own).or_else(|| slots.live(&SlotId::default_of(Family::Scaling)))
+                });
+            });
+            if let Err(error) = ticked.await {
+                tracing::error!(%error, "a tick of the scaling groups ended");
+            }
+        }
+    });
+    if let Some((url, calls)) = calls {
+        tasks.spawn("webhook", move |stop| crate::scaling::run_webhook(url, calls, stop));
     }
 }
 

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use pilothouse_core::assignment::Assignment;
 use pilothouse_core::eligible::{NoneEligible, Requirement};
 use pilothouse_core::event::Event;
-use pilothouse_core::id::{AgentName, DecisionId, Digest, MemberId};
+use pilothouse_core::id::{AgentName, DecisionId, Digest, Label, MemberId};
 use pilothouse_core::member::{LoadReport, Member, MemberKind, Registration, Resources};
 use pilothouse_core::policy::fault::FaultKind;
+use pilothouse_core::policy::request::ScalingSample;
 use pilothouse_core::policy::{Description, Family, Usage};
 use pilothouse_core::registry::{Recommendation, Stats};
+use pilothouse_core::scaling::{GroupSpec, Place};
 use pilothouse_core::slot::{Candidate, HistoryEntry, Revision, RevisionId, SlotId};
 use pilothouse_core::time::WallMs;
 use tokio::sync::broadcast;
@@ -262,6 +264,36 @@ pub struct SlotInfo {
     pub usage: Usage,
 }
 
+/// A count by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// This many.
+    Exactly(u32),
+    /// So many more, or fewer.
+    By(i64),
+}
+
+/// How a scaling group is.
+#[derive(Debug, Clone)]
+pub struct GroupInfo {
+    /// What an operator said.
+    pub spec: GroupSpec,
+    /// Replicas wanted.
+    pub replicas: u32,
+    /// Where they should be.
+    pub places: Vec<Place>,
+    /// Replicas for which there is no room.
+    pub unplaced: u32,
+    /// How long ago the count changed, ms.
+    pub changed_ms_ago: Option<u64>,
+    /// How old the newest sample is, ms.
+    pub sampled_ms_ago: Option<u64>,
+    /// Samples in the window.
+    pub samples: usize,
+    /// What happened at the last decision, for people.
+    pub last: String,
+}
+
 /// A wish for a revision.
 #[derive(Debug, Clone)]
 pub struct Activation {
@@ -374,6 +406,22 @@ pub trait ControlPlane: Send + Sync + 'static {
     fn activate(&self, activation: Activation) -> Pending<SlotInfo>;
     /// Brings the one before back.
     fn roll_back(&self, slot: SlotId, by: String) -> Pending<SlotInfo>;
+
+    /// All scaling groups.
+    fn groups(&self) -> Vec<GroupInfo>;
+    /// One scaling group.
+    fn group(&self, name: &Label) -> Option<GroupInfo>;
+    /// Makes a group, or changes one; `replicas` is where a new one starts.
+    fn put_group(&self, spec: GroupSpec, replicas: Option<u32>) -> Pending<GroupInfo>;
+    /// Forgets a group.
+    fn remove_group(&self, name: Label) -> Pending<()>;
+    /// Takes what was measured of a group.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    fn sample_group(&self, name: &Label, sample: ScalingSample) -> Result<(), ServiceError>;
+    /// Sets the count by hand, within the group's limits.
+    fn scale_group(&self, name: Label, wanted: Wanted) -> Pending<GroupInfo>;
 
     /// Events after a number; the flag says that some are no longer kept.
     fn events_since(&self, sequence: u64, limit: usize) -> (Vec<Event>, bool);

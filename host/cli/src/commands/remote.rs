@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::args::{ClusterCommand, Command, NodeCommand, PolicyCommand, SlotCommand};
+use crate::args::{
+    ClusterCommand, Command, GroupCommand, NodeCommand, PolicyCommand, ScaleCommand, SlotCommand,
+};
 use crate::client::Client;
 use crate::output::{Report, text};
 
@@ -53,6 +55,15 @@ const HISTORY: &[(&str, &str)] = &[
     ("BY", "by"),
     ("DETAIL", "detail"),
 ];
+const GROUPS: &[(&str, &str)] = &[
+    ("GROUP", "name"),
+    ("REPLICAS", "replicas"),
+    ("MIN", "min_replicas"),
+    ("MAX", "max_replicas"),
+    ("UNPLACED", "unplaced"),
+    ("SAMPLES", "samples"),
+    ("LAST", "last"),
+];
 const ASSIGNMENTS: &[(&str, &str)] =
     &[("AGENT", "agent_name"), ("NODE", "node_id"), ("STATUS", "status"), ("ASSIGNED", "assigned_at")];
 
@@ -101,6 +112,7 @@ pub(super) fn run(client: &Client, command: Command) -> anyhow::Result<Report> {
         Command::Assignments => {
             Report::list(client.get("/api/cluster/assignments")?, "assignments", ASSIGNMENTS)
         }
+        Command::Scale(command) => scale(client, command)?,
         Command::Policy(command) => policy(client, command)?,
         Command::Slot(SlotCommand::List) => Report::list(client.get("/api/v1/slots")?, "slots", SLOTS),
         Command::Slot(SlotCommand::Get { slot }) => {
@@ -171,6 +183,56 @@ fn node(client: &Client, command: NodeCommand) -> anyhow::Result<Report> {
         ),
         NodeCommand::Undrain { id } => {
             Report::new(client.delete(&format!("{}/drain", one(&id)))?, format!("{id} gets work again"))
+        }
+    })
+}
+
+fn scale(client: &Client, command: ScaleCommand) -> anyhow::Result<Report> {
+    let by_hand = |group: &str, body: Value| -> anyhow::Result<Report> {
+        let answer = client.post(&format!("/api/v1/groups/{group}/scale"), &body)?;
+        let line = format!("{group} has {} replicas", text(&answer, "replicas"));
+        Ok(Report::new(answer, line))
+    };
+    match command {
+        ScaleCommand::Group(command) => group(client, command),
+        ScaleCommand::To { group, replicas } => by_hand(&group, json!({ "replicas": replicas })),
+        ScaleCommand::Up { group, by } => by_hand(&group, json!({ "by": by })),
+        ScaleCommand::Down { group, by } => by_hand(&group, json!({ "by": -i64::from(by) })),
+    }
+}
+
+fn group(client: &Client, command: GroupCommand) -> anyhow::Result<Report> {
+    let one = |name: &str| format!("/api/v1/groups/{name}");
+    Ok(match command {
+        GroupCommand::List => Report::list(client.get("/api/v1/groups")?, "groups", GROUPS),
+        GroupCommand::Get { name } => Report::fields(client.get(&one(&name))?),
+        GroupCommand::Set(args) => {
+            let body = json!({
+                "name": args.name,
+                "min_replicas": args.min,
+                "max_replicas": args.max,
+                "replicas": args.replicas,
+                "period_ms": args.period_ms,
+                "start_ms": args.start_ms,
+                "cooldown_ms": args.cooldown_ms,
+                "region": args.region,
+                "service": args.service,
+            });
+            let answer = client.post("/api/v1/groups", &body)?;
+            let line = format!("{} has {} replicas", args.name, text(&answer, "replicas"));
+            Report::new(answer, line)
+        }
+        GroupCommand::Remove { name } => Report::new(client.delete(&one(&name))?, format!("removed {name}")),
+        GroupCommand::Sample(args) => {
+            let body = json!({
+                "queue_depth": args.queue_depth,
+                "arrivals_per_s": args.arrivals_per_s,
+                "completions_per_s": args.completions_per_s,
+                "utilisation": args.utilisation,
+                "service_ms": args.service_ms,
+            });
+            let answer = client.post(&format!("{}/samples", one(&args.name)), &body)?;
+            Report::new(answer, format!("{} has one more sample", args.name))
         }
     })
 }

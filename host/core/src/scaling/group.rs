@@ -33,6 +33,8 @@ pub struct GroupSpec {
     pub confidence_min: f32,
     /// Region whose clusters are filled first.
     pub region: Option<Label>,
+    /// Members that run this service feed the window with their reports.
+    pub service: Option<Label>,
 }
 
 /// What is wrong with a specification.
@@ -276,6 +278,7 @@ mod tests {
             step_down_max: 3,
             confidence_min: 0.5,
             region: None,
+            service: None,
         };
         spec.check().unwrap();
         Group::new(spec, 10)

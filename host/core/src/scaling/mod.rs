@@ -7,9 +7,11 @@
 //! What a replica is, and who starts it, is not known here.
 
 mod group;
+mod source;
 mod spread;
 mod window;
 
 pub use group::{Change, Command, Event, Group, GroupSpec, Held, SpecError, Why};
+pub use source::sample_of;
 pub use spread::{Place, Room, spread};
 pub use window::{SAMPLES_MAX, SampleError, Window};

@@ -65,6 +65,13 @@ impl Window {
         self.samples.back()
     }
 
+    /// How many samples there are.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
     /// All samples, oldest first.
     #[must_use]
     pub fn to_vec(&self) -> Vec<ScalingSample> {

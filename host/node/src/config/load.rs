@@ -73,7 +73,12 @@ pub fn parse(text: &str) -> Result<Config, ConfigError> {
 /// # Errors
 /// [`ConfigError::Value`] for the first bad one.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
-    let Config { server, registry, policies, regions, rtt } = config;
+    let Config { server, registry, policies, scaling, regions, rtt } = config;
+    if let Some(url) = &scaling.webhook
+        && !(url.starts_with("http://") || url.starts_with("https://"))
+    {
+        return Err(bad("scaling.webhook", url, "use http://HOST:PORT/PATH"));
+    }
     name("server.node-id", &server.node_id, |text| MemberId::parse(text).map(drop))?;
     at_least("server.connections-max", server.connections_max as u64, 1)?;
     at_least("registry.publish-interval-ms", registry.publish_interval_ms, 1)?;
@@ -91,9 +96,12 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     at_least("policies.poll-interval-ms", policies.poll_interval_ms, 50)?;
     at_least("policies.state-flush-ms", policies.state_flush_ms, 10)?;
     at_least("policies.decisions-kept", policies.decisions_kept as u64, 1)?;
-    for (key, budget) in
-        [("balancing-budget", &policies.balancing_budget), ("placement-budget", &policies.placement_budget)]
-    {
+    for (key, budget) in [
+        ("balancing-budget", &policies.balancing_budget),
+        ("placement-budget", &policies.placement_budget),
+        ("routing-budget", &policies.routing_budget),
+        ("scaling-budget", &policies.scaling_budget),
+    ] {
         at_least(&format!("policies.{key}.fuel"), budget.fuel, 1_000)?;
         at_least(&format!("policies.{key}.deadline-ms"), budget.deadline_ms, 1)?;
         at_least(&format!("policies.{key}.memory-mib"), budget.memory_mib.into(), 1)?;

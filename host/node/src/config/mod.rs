@@ -10,6 +10,7 @@ mod load;
 mod policies;
 mod regions;
 mod registry;
+mod scaling;
 mod server;
 
 use schemars::JsonSchema;
@@ -20,6 +21,7 @@ pub use load::{ConfigError, check, load, parse};
 pub use policies::{BudgetConfig, PoliciesConfig};
 pub use regions::{RegionConfig, RttConfig};
 pub use registry::{HealthConfig, RegistryConfig, ThresholdsConfig};
+pub use scaling::ScalingConfig;
 pub use server::{ServerConfig, TlsConfig};
 
 /// Configuration of a Pilothouse server.
@@ -32,6 +34,8 @@ pub struct Config {
     pub registry: RegistryConfig,
     /// Policies: where they come from and what they may use.
     pub policies: PoliciesConfig,
+    /// Scaling: who is told of changes.
+    pub scaling: ScalingConfig,
     /// Regions with their coordinates, by name: `[regions.us-east-1]`. Needed for distances that nobody measured.
     pub regions: std::collections::BTreeMap<String, RegionConfig>,
     /// Measured round-trip times between regions.

@@ -33,7 +33,7 @@ pub(crate) type Plane = Arc<dyn ControlPlane>;
 
 /// All routes, and what they are to programs.
 fn described() -> (Router<Plane>, OpenApi) {
-    use v1::{decisions, members, policies, slots};
+    use v1::{decisions, groups, members, policies, slots};
     let uploads = OpenApiRouter::new()
         .routes(routes!(policies::list, policies::load))
         .layer(DefaultBodyLimit::max(COMPONENT_BYTES_MAX));
@@ -65,6 +65,10 @@ fn described() -> (Router<Plane>, OpenApi) {
         .routes(routes!(slots::activate))
         .routes(routes!(slots::roll_back))
         .routes(routes!(policies::one))
+        .routes(routes!(groups::list, groups::put))
+        .routes(routes!(groups::one, groups::remove))
+        .routes(routes!(groups::sample))
+        .routes(routes!(groups::scale))
         .routes(routes!(events::follow))
         .routes(routes!(healthy))
         .routes(routes!(ready))

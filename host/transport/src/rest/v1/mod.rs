@@ -1,6 +1,7 @@
-//! `/api/v1`: clusters, decisions, slots and policies.
+//! `/api/v1`: clusters, decisions, slots, policies and scaling groups.
 
 pub(crate) mod decisions;
+pub(crate) mod groups;
 pub(crate) mod members;
 pub(crate) mod policies;
 pub(crate) mod slots;

@@ -2,6 +2,7 @@
 
 use pilothouse_core::event::{Event, EventKind};
 use pilothouse_core::registry::Change;
+use pilothouse_core::scaling::Why;
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -46,6 +47,15 @@ impl From<&Event> for EventView {
                 Some(assignment.agent.to_string()),
                 json!({ "member": assignment.member.as_str() }),
             ),
+            EventKind::Scaled(group, change) => {
+                let why = match &change.why {
+                    Why::Advice(_) => "advice",
+                    Why::Manual => "manual",
+                    Why::Limits => "limits",
+                };
+                let detail = json!({ "from": change.from, "to": change.to, "why": why });
+                ("group.scaled".to_owned(), Some(group.to_string()), detail)
+            }
         };
         Self { sequence: event.sequence, at: time(event.at), kind, subject, detail }
     }

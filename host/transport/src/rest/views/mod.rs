@@ -5,6 +5,7 @@
 mod cluster;
 mod decision;
 mod event;
+mod group;
 mod member;
 mod policy;
 mod slot;
@@ -15,6 +16,7 @@ use pilothouse_core::time::WallMs;
 pub(crate) use cluster::{ClusterNodesView, ClusterStatsView, NodeView};
 pub(crate) use decision::{DecidedView, DecisionsView, FlowView};
 pub(crate) use event::{EventView, EventsView};
+pub(crate) use group::{GroupView, GroupsView};
 pub(crate) use member::{
     ClustersView, MemberView, NodesView, ReportedView, StatusSlotView, StatusView, UnregisteredView,
 };
