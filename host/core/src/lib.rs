@@ -8,6 +8,7 @@
 
 pub mod assignment;
 pub mod breaker;
+pub mod device;
 pub mod eligible;
 pub mod event;
 pub mod fleet;

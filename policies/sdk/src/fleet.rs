@@ -8,6 +8,9 @@ use crate::about::{Column, Layout};
 /// Rows in a block.
 pub const LANES: usize = 64;
 
+/// Accelerator devices of a row that are told apart.
+pub const DEVICES: usize = 16;
+
 const UNDECLARED: u16 = u16::MAX;
 
 /// All members, as columns.
@@ -131,6 +134,17 @@ impl Fleet {
         std::array::from_fn(|word| words.get(start + word * LANES).copied().unwrap_or_default())
     }
 
+    /// Free thousandths of each accelerator device of a row; 0 where there is none or nothing is free.
+    #[inline]
+    #[must_use]
+    pub fn devices(&self, row: u32) -> [u16; DEVICES] {
+        let words = self.bits(Column::AcceleratorDevices, row);
+        std::array::from_fn(|device| {
+            let word = words.get(device / 4).copied().unwrap_or_default();
+            (word >> (16 * (device % 4))) as u16
+        })
+    }
+
     /// Work sent to the row that its last report does not contain; asked of the host.
     #[inline]
     #[must_use]
@@ -170,9 +184,39 @@ impl<'a> Block<'a> {
         bytemuck::cast_slice(self.words(column, 32))
     }
 
+    /// The words of a column of bits: 64 first words, then 64 second words, and so on.
+    #[inline]
+    #[must_use]
+    pub fn bits(&self, column: Column) -> [&'a [u64]; 4] {
+        let words = self.words(column, 4 * LANES);
+        std::array::from_fn(|word| words.get(word * LANES..(word + 1) * LANES).unwrap_or_default())
+    }
+
     #[inline]
     fn words(&self, column: Column, count: usize) -> &'a [u64] {
         let start = self.fleet.offset(column);
         self.words.get(start..start + count).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_read_as_the_host_writes_them() {
+        let mut fleet = Fleet::new(&[Column::Zone, Column::AcceleratorDevices]);
+        let mut words = vec![0; 32 + 256];
+        words[32 + 3] = 1 | 2 << 16 | 3 << 32 | 4 << 48;
+        words[32 + 64 + 3] = 5;
+        fleet.sync(1, 64, 0, words);
+        assert_eq!(fleet.devices(3), [1, 2, 3, 4, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(
+            (fleet.devices(2), fleet.devices(64)),
+            ([0; DEVICES], [0; DEVICES]),
+            "others and missing rows"
+        );
+        let block = fleet.blocks().next().unwrap();
+        assert_eq!(block.bits(Column::AcceleratorDevices)[1][3], 5);
     }
 }

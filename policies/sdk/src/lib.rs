@@ -48,6 +48,6 @@ pub mod testing;
 pub use about::{About, Column};
 pub use bindings::base::pilothouse::host::types::{Candidate, Choice, Refusal};
 pub use class::Class;
-pub use fleet::{Block, Fleet, LANES};
+pub use fleet::{Block, DEVICES, Fleet, LANES};
 pub use rng::{Rng, mix, unit};
 pub use settings::{Problem, Settings, Value};

@@ -146,7 +146,7 @@ pub(crate) async fn report(
         queue_depth,
         latency_ms,
         error_rate,
-        health: None,
+        ..LoadReport::default()
     };
     let told = plane.report(&member_id(&id)?, &report)?;
     Ok(Json(json!({
