@@ -102,6 +102,13 @@ impl Class {
         rows.get(place).copied().unwrap_or_default()
     }
 
+    /// Eligible rows as bits: row `r` in word `r / 64`, bit `r % 64`; for scans.
+    #[inline]
+    #[must_use]
+    pub fn eligible(&self) -> &[u64] {
+        &self.eligible
+    }
+
     /// Whether a row is eligible.
     #[inline]
     #[must_use]

@@ -38,8 +38,10 @@ mod fleet;
 pub mod instance;
 pub mod placement;
 mod rng;
+pub mod room;
 pub mod routing;
 pub mod scaling;
+pub mod scan;
 mod settings;
 pub mod state;
 #[cfg(not(target_family = "wasm"))]
