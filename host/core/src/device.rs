@@ -21,7 +21,7 @@ const PER_WORD: usize = 4;
 const BITS: usize = 16;
 
 /// Free thousandths of up to [`DEVICES_MAX`] devices; a device that is absent or fully used has 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Devices([u16; DEVICES_MAX]);
 
 impl Devices {

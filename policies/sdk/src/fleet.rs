@@ -184,12 +184,15 @@ impl<'a> Block<'a> {
         bytemuck::cast_slice(self.words(column, 32))
     }
 
-    /// The words of a column of bits: 64 first words, then 64 second words, and so on.
+    /// Free thousandths of the rows' accelerator devices in four groups: device `d` of lane `l` is number `4 * l + d % 4` of
+    /// group `d / 4`. Groups are empty if the column was not declared.
     #[inline]
     #[must_use]
-    pub fn bits(&self, column: Column) -> [&'a [u64]; 4] {
-        let words = self.words(column, 4 * LANES);
-        std::array::from_fn(|word| words.get(word * LANES..(word + 1) * LANES).unwrap_or_default())
+    pub fn devices(&self) -> [&'a [u16]; 4] {
+        let words = self.words(Column::AcceleratorDevices, 4 * LANES);
+        std::array::from_fn(|group| {
+            bytemuck::cast_slice(words.get(group * LANES..(group + 1) * LANES).unwrap_or_default())
+        })
     }
 
     #[inline]
@@ -217,6 +220,7 @@ mod tests {
             "others and missing rows"
         );
         let block = fleet.blocks().next().unwrap();
-        assert_eq!(block.bits(Column::AcceleratorDevices)[1][3], 5);
+        let [first, second, ..] = block.devices();
+        assert_eq!((&first[12..16], second[12]), (&[1, 2, 3, 4][..], 5), "the same in scans");
     }
 }
