@@ -56,7 +56,7 @@ impl Node {
 
     fn has_devices(&self, millis: u32) -> bool {
         let whole = u32::from(DEVICE_MILLIS);
-        if millis % whole > 0 && millis > whole {
+        if millis > whole && !millis.is_multiple_of(whole) {
             return self.devices.take(millis).is_some();
         }
         let part = millis.min(whole);

@@ -12,7 +12,7 @@ use pilothouse_sdk::state::Cell;
 use crate::stranded::Tables;
 
 /// Bins of CPU: whole cores, the last one for more.
-pub(crate) const CORES: usize = 64;
+pub(crate) const CORES: usize = 128;
 /// Bins of a share of one device: hundredths.
 pub(crate) const SHARES: usize = 100;
 /// Bins of whole devices.
@@ -143,5 +143,41 @@ impl Learner {
             }
         }
         self.running.compare_and_set(version, &demand.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pilothouse_sdk::placement::Resources;
+
+    fn learn(learner: &mut Learner, accelerator_millis: u32, times: u64) {
+        for seed in 0..times {
+            let needs = Resources { cpu_millis: 4_000, memory_mib: 1, storage_mib: 0, accelerator_millis };
+            learner.learn(&Request { class: 1, seed: mix(seed), now_ms: 0, needs, priority: 0 });
+        }
+    }
+
+    #[test]
+    fn demand_is_learnt_and_old_demand_fades() {
+        let mut learner = Learner::open();
+        learn(&mut learner, 0, 100);
+        assert_eq!(learner.tables.requests(), 0.0, "work without devices says nothing");
+        learn(&mut learner, 600, 20_000);
+        let lost = |learner: &Learner| learner.tables.in_remainder(400);
+        assert!(lost(&learner) > 400.0, "nothing fits 400");
+        assert!(learner.tables.requests() < 2.0 * FULL);
+        learn(&mut learner, 400, 60_000);
+        assert!(lost(&learner) < 10.0, "{}", lost(&learner));
+    }
+
+    #[test]
+    fn requests_are_counted_by_kind_and_fit_a_cell() {
+        let mut demand = Demand::default();
+        demand.count(11_000, 470, 3.0);
+        demand.count(64_000, 8_000, 1.0);
+        assert_eq!((demand.requests(), demand.with_share(47)), (4.0, 3.0));
+        assert!((demand.share_in_groups_of(8) - 8.0 / 9.41).abs() < 1e-9);
+        assert!(demand.0.len() <= 1_024, "a cell holds it");
     }
 }

@@ -27,6 +27,8 @@ use stranded::{Free, Tables};
 
 const NO_ROOM: u32 = 1;
 const WHOLE: u16 = 1_000;
+/// CPU that is taken to be beside a thousandth of a device where nothing is known of it: plenty.
+const UNKNOWN_CPU: f32 = 1_000.0;
 /// Best fit decides near-ties: per thousandth of a device and per thousandth of a core left.
 const DEVICE_LEFT: f32 = 0.017;
 const CPU_LEFT: f32 = 0.000_005;
@@ -157,9 +159,6 @@ fn scores(block: Block<'_>, needs: Needs, tables: &Tables) -> Scores {
     scores
 }
 
-/// CPU that is taken to be beside a thousandth of a device where nothing is known of it: plenty.
-const UNKNOWN_CPU: f32 = 1_000.0;
-
 /// An unknown total (0) forbids nothing.
 #[inline]
 fn has((free, total): (u32, u32), need: u32) -> bool {
@@ -183,4 +182,89 @@ fn strands(free: Free, fullest: u16, needs: Needs, tables: &Tables) -> f32 {
         stranded += tables.in_remainder(fullest - needs.share) - tables.in_remainder(fullest);
     }
     stranded + DEVICE_LEFT * left.device_millis + CPU_LEFT * left.cpu_millis
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pilothouse_sdk::testing::{Member, World, placing};
+
+    fn node(cpu_millis: u32, devices: &[u16]) -> Member {
+        Member::default()
+            .with(Column::CpuMillisTotal, 96_000.0)
+            .with(Column::CpuMillisFree, cpu_millis.into())
+            .with(Column::MemoryMibTotal, 1_000.0)
+            .with(Column::MemoryMibFree, 1_000.0)
+            .devices(devices)
+    }
+
+    fn needs(cpu_millis: u32, accelerator_millis: u32) -> Resources {
+        Resources { cpu_millis, memory_mib: 10, storage_mib: 0, accelerator_millis }
+    }
+
+    /// A world that has seen requests for a device and 10 cores, and for shares.
+    fn world(members: impl IntoIterator<Item = Member>) -> World<GpuPacking> {
+        let mut world = placing(&[]).unwrap().members(members);
+        for seed in 0..200 {
+            for needs in [needs(10_000, 1_000), needs(4_000, 700), needs(4_000, 300)] {
+                let _ = world.rank_placement(needs, seed, 1);
+            }
+        }
+        world
+    }
+
+    fn order(members: impl IntoIterator<Item = Member>, needs: Resources) -> Vec<u32> {
+        let ranked = world(members).rank_placement(needs, 1, 64);
+        ranked.map_or_else(|_| Vec::new(), |ranked| ranked.iter().map(|candidate| candidate.row).collect())
+    }
+
+    #[test]
+    fn work_goes_where_it_strands_least() {
+        let fresh = || node(96_000, &[1_000; 8]);
+        for (name, members, needs, rows) in [
+            ("a share closes a device", vec![fresh(), node(90_000, &[300])], needs(4_000, 300), vec![1, 0]),
+            (
+                "exactly, if it can",
+                vec![node(50_000, &[400]), node(50_000, &[300])],
+                needs(4_000, 300),
+                vec![1, 0],
+            ),
+            (
+                "plain work spares devices",
+                vec![node(30_000, &[1_000; 3]), node(60_000, &[])],
+                needs(20_000, 0),
+                vec![1, 0],
+            ),
+            (
+                "CPU beside devices",
+                vec![node(20_000, &[1_000; 2]), node(60_000, &[1_000; 2])],
+                needs(18_000, 1_000),
+                vec![1, 0],
+            ),
+            (
+                "halves are not a whole",
+                vec![node(50_000, &[500, 500]), node(50_000, &[1_000])],
+                needs(1, 1_000),
+                vec![1],
+            ),
+            (
+                "one and a half",
+                vec![node(9_000, &[1_000, 400]), node(9_000, &[1_000, 500])],
+                needs(1, 1_500),
+                vec![1],
+            ),
+            ("two wholes hold one and a half", vec![node(9_000, &[1_000, 1_000])], needs(1, 1_500), vec![0]),
+            ("too little CPU", vec![node(3_999, &[1_000])], needs(4_000, 300), vec![]),
+            ("too few devices", vec![node(90_000, &[1_000; 7])], needs(1, 8_000), vec![]),
+            ("nobody is so large", vec![node(90_000, &[1_000; 16])], needs(1, u32::MAX), vec![]),
+        ] {
+            assert_eq!(order(members, needs), rows, "{name}");
+        }
+    }
+
+    #[test]
+    fn unknown_totals_forbid_nothing() {
+        assert_eq!(order([Member::default().devices(&[1_000])], needs(4_000, 300)), [0]);
+        assert_eq!(order([Member::default()], needs(4_000, 0)), [0]);
+    }
 }

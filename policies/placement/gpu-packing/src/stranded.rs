@@ -33,7 +33,7 @@ pub(crate) struct Free {
 #[derive(Debug)]
 pub(crate) struct Tables {
     requests: f64,
-    /// 1 / (CPU beside a device at which it is poor), per thousandth.
+    /// An eighth of what it takes to make a device poor, inverted: thousandths of a device per thousandth of a core.
     poor_scale: f32,
     /// Share of requests that need more than so many cores.
     short: [f32; CORES + 1],
@@ -49,7 +49,7 @@ impl Tables {
         let beside = demand.cpu_millis_per_device().unwrap_or(PRIOR_CPU_MILLIS).max(1.0) as f32;
         Self {
             requests: demand.requests(),
-            poor_scale: 1_000.0 / (POOR_BELOW * beside),
+            poor_scale: 1_000.0 / (8.0 * POOR_BELOW * beside),
             short: short(demand).map(|share| SHORT * share as f32),
             remainder: remainder(demand).map(|millis| REMAINDER * millis as f32),
             group: group(demand).map(|millis| GROUP * millis as f32),
@@ -67,9 +67,8 @@ impl Tables {
     pub(crate) fn for_lack_of_cpu(&self, free: Free) -> f32 {
         let cores = (free.cpu_millis * 0.001) as usize;
         let short = self.short.get(cores).copied().unwrap_or_default();
-        // (1 - x/8)^8 is e^-x without the library call.
-        let ratio = free.cpu_millis * self.poor_scale / (1_000.0 * free.device_millis.max(1.0));
-        let poor = (1.0 - ratio * (1_000.0 / 8.0)).max(0.0);
+        // (1 - x/8)^8 is nearly e^-x, without the library call.
+        let poor = (1.0 - free.cpu_millis * self.poor_scale / free.device_millis.max(1.0)).max(0.0);
         let squared = poor * poor;
         let fourth = squared * squared;
         free.device_millis * (POOR * fourth * fourth + short)
@@ -126,4 +125,54 @@ fn group(demand: &Demand) -> [f64; WHOLES + 1] {
         larger += demand.share_in_groups_of(wholes);
     }
     group
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tables(requests: &[(u32, u32)]) -> Tables {
+        let mut demand = Demand::default();
+        requests.iter().for_each(|&(cpu, accelerator)| demand.count(cpu, accelerator, 100.0));
+        Tables::of(&demand)
+    }
+
+    fn free(cpu_millis: f32, wholes: usize) -> Free {
+        Free { cpu_millis, device_millis: 1_000.0 * wholes as f32, wholes }
+    }
+
+    #[test]
+    fn less_cpu_strands_more_and_no_device_strands_nothing() {
+        let tables = tables(&[(10_000, 1_000), (4_000, 1_000)]);
+        assert_eq!(tables.for_lack_of_cpu(free(5_000.0, 0)), 0.0);
+        let stranded: Vec<f32> =
+            (0_u8..12).map(|step| tables.for_lack_of_cpu(free(8_000.0 * f32::from(step), 8))).collect();
+        assert!(stranded.windows(2).all(|pair| pair[1] <= pair[0]), "{stranded:?}");
+        let lost =
+            |cpu| tables.for_lack_of_cpu(free(cpu, 1)) - tables.for_lack_of_cpu(free(cpu + 1_000.0, 1));
+        assert!(lost(9_500.0) > 3.0 * lost(7_500.0), "below what half of the requests take");
+    }
+
+    #[test]
+    fn a_remainder_is_lost_unless_something_fits_it() {
+        let tables = tables(&[(1, 700), (1, 300), (1, 200)]);
+        assert_eq!(tables.in_remainder(190), REMAINDER * 190.0);
+        assert!(tables.in_remainder(200) < 1.0, "200 fills it");
+        assert!((tables.in_remainder(300) - REMAINDER * 50.0).abs() < 1.0, "200 leaves 100, 300 leaves none");
+    }
+
+    #[test]
+    fn a_group_is_stranded_for_those_who_want_more() {
+        let tables = tables(&[(1, 8_000), (1, 1_000)]);
+        assert!(tables.in_small_groups(7) > tables.in_small_groups(3));
+        assert_eq!((tables.in_small_groups(0), tables.in_small_groups(8)), (0.0, 0.0));
+    }
+
+    #[test]
+    fn before_the_first_request_tables_are_finite() {
+        let tables = Tables::of(&Demand::default());
+        let values =
+            [tables.for_lack_of_cpu(free(1.0, 1)), tables.in_remainder(1_000), tables.in_small_groups(9)];
+        assert!(values.iter().all(|value| value.is_finite()), "{values:?}");
+    }
 }
