@@ -9,6 +9,7 @@
 
 pub mod assignment;
 pub mod breaker;
+pub mod device;
 pub mod eligible;
 pub mod event;
 pub mod fleet;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::device::Devices;
 use crate::id::{Label, MemberId};
 use crate::time::{Now, WallMs};
 
@@ -81,6 +82,8 @@ pub struct LoadReport {
     pub error_rate: Option<f32>,
     /// Its own opinion of its health.
     pub health: Option<Health>,
+    /// What is free of each accelerator device.
+    pub devices: Option<Devices>,
 }
 
 /// What a member is: given at registration, kept until it changes.

@@ -118,6 +118,8 @@ columns! {
     Capabilities "capabilities" Bits;
     /// Service bits.
     Services "services" Bits;
+    /// Free thousandths of each accelerator device; read it with `Fleet::devices` or `Block::devices`.
+    AcceleratorDevices "accelerator-devices" Bits;
     /// Round-trip time from the class's source, ms; read it with `Class::rtt_ms`.
     RttMs "rtt-ms" Class;
 }

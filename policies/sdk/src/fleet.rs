@@ -8,6 +8,9 @@ use crate::about::{Column, Layout};
 /// Rows in a block.
 pub const LANES: usize = 64;
 
+/// Accelerator devices of a row that are told apart.
+pub const DEVICES: usize = 16;
+
 const UNDECLARED: u16 = u16::MAX;
 
 /// All members, as columns.
@@ -131,6 +134,17 @@ impl Fleet {
         std::array::from_fn(|word| words.get(start + word * LANES).copied().unwrap_or_default())
     }
 
+    /// Free thousandths of each accelerator device of a row; 0 where there is none or nothing is free.
+    #[inline]
+    #[must_use]
+    pub fn devices(&self, row: u32) -> [u16; DEVICES] {
+        let words = self.bits(Column::AcceleratorDevices, row);
+        std::array::from_fn(|device| {
+            let word = words.get(device / 4).copied().unwrap_or_default();
+            (word >> (16 * (device % 4))) as u16
+        })
+    }
+
     /// Work sent to the row that its last report does not contain; asked of the host.
     #[inline]
     #[must_use]
@@ -169,20 +183,55 @@ impl<'a> Block<'a> {
     #[inline]
     #[must_use]
     pub fn f32(&self, column: Column) -> &'a [f32; LANES] {
-        bytemuck::cast_ref(self.words(column))
+        bytemuck::cast_ref(self.words::<{ LANES / 2 }>(column))
     }
 
     /// The values of a `u32` column.
     #[inline]
     #[must_use]
     pub fn u32(&self, column: Column) -> &'a [u32; LANES] {
-        bytemuck::cast_ref(self.words(column))
+        bytemuck::cast_ref(self.words::<{ LANES / 2 }>(column))
     }
 
+    /// Free thousandths of the rows' accelerator devices in four groups: device `d` of lane `l` is number `4 * l + d % 4` of
+    /// group `d / 4`.
     #[inline]
-    fn words(&self, column: Column) -> &'a [u64; LANES / 2] {
-        static ZERO: [u64; LANES / 2] = [0; LANES / 2];
+    #[must_use]
+    pub fn devices(&self) -> [&'a [u16; 4 * LANES]; 4] {
+        let words: &'a [u64; 4 * LANES] = self.words(Column::AcceleratorDevices);
+        let (groups, _) = words.as_chunks::<LANES>();
+        static NONE: [u64; LANES] = [0; LANES];
+        std::array::from_fn(|group| bytemuck::cast_ref(groups.get(group).unwrap_or(&NONE)))
+    }
+
+    /// The words of a column; zeros if it was not declared.
+    #[inline]
+    fn words<const WORDS: usize>(&self, column: Column) -> &'a [u64; WORDS] {
         let start = self.fleet.offset(column);
-        self.words.get(start..).and_then(<[u64]>::first_chunk).unwrap_or(&ZERO)
+        let found = self.words.get(start..).and_then(<[u64]>::first_chunk);
+        found.unwrap_or(const { &[0; WORDS] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_read_as_the_host_writes_them() {
+        let mut fleet = Fleet::new(&[Column::Zone, Column::AcceleratorDevices]);
+        let mut words = vec![0; 32 + 256];
+        words[32 + 3] = 1 | 2 << 16 | 3 << 32 | 4 << 48;
+        words[32 + 64 + 3] = 5;
+        fleet.sync(1, 64, 0, words);
+        assert_eq!(fleet.devices(3), [1, 2, 3, 4, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(
+            (fleet.devices(2), fleet.devices(64)),
+            ([0; DEVICES], [0; DEVICES]),
+            "others and missing rows"
+        );
+        let block = fleet.blocks().next().unwrap();
+        let [first, second, ..] = block.devices();
+        assert_eq!((&first[12..16], second[12]), (&[1, 2, 3, 4][..], 5), "the same in scans");
     }
 }

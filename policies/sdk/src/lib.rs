@@ -38,8 +38,10 @@ mod fleet;
 pub mod instance;
 pub mod placement;
 mod rng;
+pub mod room;
 pub mod routing;
 pub mod scaling;
+pub mod scan;
 mod settings;
 pub mod state;
 #[cfg(not(target_family = "wasm"))]
@@ -48,6 +50,6 @@ pub mod testing;
 pub use about::{About, Column};
 pub use bindings::base::pilothouse::host::types::{Candidate, Choice, Refusal};
 pub use class::Class;
-pub use fleet::{Block, Fleet, LANES};
+pub use fleet::{Block, DEVICES, Fleet, LANES};
 pub use rng::{Rng, mix, unit};
 pub use settings::{Problem, Settings, Value};

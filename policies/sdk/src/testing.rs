@@ -41,6 +41,17 @@ impl Member {
         self
     }
 
+    /// Sets the free thousandths of its accelerator devices.
+    #[must_use]
+    pub fn devices(mut self, free_millis: &[u16]) -> Self {
+        let mut words = [0; 4];
+        for (device, &millis) in free_millis.iter().enumerate() {
+            words[device / 4] |= u64::from(millis) << (16 * (device % 4));
+        }
+        self.bits.insert(Column::AcceleratorDevices.name(), words);
+        self
+    }
+
     /// Sets the work in flight.
     #[must_use]
     pub fn in_flight(mut self, count: u32) -> Self {

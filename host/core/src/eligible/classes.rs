@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{EligibleClass, Filter, NoneEligible, Requirement};
+use crate::device::{DEVICES_MILLIS_MAX, Devices};
 use crate::fleet::Fleet;
 use crate::fleet::block::Block;
 use crate::fleet::column::{BIT_WORDS, BLOCK_ROWS, Column};
@@ -320,4 +321,13 @@ fn has_room(block: &Block, lane: usize, needs: &Resources) -> bool {
         && fits(Column::MemoryMibTotal, Column::MemoryMibFree, needs.memory_mib)
         && fits(Column::StorageMibTotal, Column::StorageMibFree, needs.storage_mib)
         && fits(Column::AcceleratorMillisTotal, Column::AcceleratorMillisFree, needs.accelerator_millis)
+        && has_devices(block, lane, needs.accelerator_millis)
+}
+
+/// Half a device here and half a device there are not a whole one. Members with more devices than are told apart are
+/// held to the sum alone.
+fn has_devices(block: &Block, lane: usize, needs_millis: u32) -> bool {
+    needs_millis == 0
+        || block.u32(Column::AcceleratorMillisTotal, lane) > DEVICES_MILLIS_MAX
+        || Devices::from_words(block.bits(Column::AcceleratorDevices, lane)).take(needs_millis).is_some()
 }

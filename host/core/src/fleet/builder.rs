@@ -15,6 +15,7 @@ use super::geography::Geography;
 use super::live::Live;
 use super::{Fleet, split};
 use crate::breaker::Breaker;
+use crate::device::Devices;
 use crate::id::Label;
 use crate::member::{Health, Member, MemberKind, Registration};
 
@@ -195,6 +196,7 @@ fn write_identity(block: &mut Block, lane: usize, member: &Member, (region, zone
 
 fn write_load(block: &mut Block, lane: usize, member: &Member) {
     let (load, total, used) = (&member.load, member.registration.resources, member.used);
+    let accelerators_free = total.accelerator_millis.saturating_sub(used.accelerator_millis);
     for (column, value) in [
         (Column::Cpu, load.cpu),
         (Column::Memory, load.memory),
@@ -218,10 +220,12 @@ fn write_load(block: &mut Block, lane: usize, member: &Member) {
         (Column::CpuMillisFree, total.cpu_millis.saturating_sub(used.cpu_millis)),
         (Column::MemoryMibFree, total.memory_mib.saturating_sub(used.memory_mib)),
         (Column::StorageMibFree, total.storage_mib.saturating_sub(used.storage_mib)),
-        (Column::AcceleratorMillisFree, total.accelerator_millis.saturating_sub(used.accelerator_millis)),
+        (Column::AcceleratorMillisFree, accelerators_free),
     ] {
         block.set_u32(column, lane, value);
     }
+    let devices = Devices::free_of(load.devices, accelerators_free);
+    block.set_bits(Column::AcceleratorDevices, lane, devices.words());
     block.set_u64(Column::ReportedAtMs, lane, member.reported_at.map_or(0, |at| at.0));
 }
 

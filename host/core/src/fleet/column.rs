@@ -6,7 +6,7 @@
 /// Rows in a block: one bit per row fits a word.
 pub const BLOCK_ROWS: usize = 64;
 
-/// Words of capability or service bits per row; 256 distinct names per host.
+/// Words of capability or service bits per row: 256 distinct names per host. Also those of its devices.
 pub const BIT_WORDS: usize = 4;
 
 /// How a column's values are laid out in a block.
@@ -118,6 +118,8 @@ columns! {
     Capabilities "capabilities" Bits;
     /// Service bits.
     Services "services" Bits;
+    /// Free thousandths of each of 16 accelerator devices, 16 bits each ([`crate::device::Devices::words`]).
+    AcceleratorDevices "accelerator-devices" Bits;
 }
 
 /// The name of the per-class column of round-trip times; it travels with `sync-class`, not in blocks.

@@ -516,6 +516,7 @@ fn merge(load: &mut LoadReport, report: &LoadReport) {
         latency_ms,
         error_rate,
         health,
+        devices,
     } = *report;
     *load = LoadReport {
         cpu: cpu.or(load.cpu),
@@ -528,6 +529,7 @@ fn merge(load: &mut LoadReport, report: &LoadReport) {
         latency_ms: latency_ms.or(load.latency_ms),
         error_rate: error_rate.or(load.error_rate),
         health: health.or(load.health),
+        devices: devices.or(load.devices),
     };
 }
 

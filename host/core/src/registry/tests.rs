@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::breaker::OPEN_MS;
+use crate::device::Devices;
 use crate::eligible::{Classes, Filter, Requirement};
+use crate::fleet::column::Column;
 use crate::guardrail::{self, Breach};
 use crate::id::Label;
 use crate::policy::request::Choice;
@@ -220,4 +222,31 @@ fn a_restored_member_keeps_its_row_and_has_a_full_time_out() {
     assert_eq!(again.pass_ms(89_999), []);
     again.register(cluster("d", "d")).unwrap();
     assert_eq!(again.registry.member(&id("d")).unwrap().row, 0);
+}
+
+#[test]
+fn devices_come_from_the_report_less_what_was_placed_since_else_from_the_total() {
+    let mut world = World::with(&[]);
+    let resources = Resources { accelerator_millis: 2_000, ..Resources::default() };
+    world.register(Registration { resources, ..cluster("a", "a") }).unwrap();
+    let free = |world: &mut World| {
+        world.registry.publish();
+        let (block, lane) = world.registry.published().block(0).unwrap();
+        Devices::from_words(block.bits(Column::AcceleratorDevices, lane))
+    };
+    let eligible = |world: &World, accelerator_millis| {
+        let needs = Resources { accelerator_millis, ..Resources::default() };
+        let requirement = Requirement { needs, ..Requirement::default() };
+        Classes::default().resolve(world.registry.published(), &requirement).is_ok()
+    };
+    assert_eq!(free(&mut world), Devices::new([1_000, 1_000]), "nothing reported");
+    let devices = Some(Devices::new([600, 500]));
+    world.report("a", LoadReport { devices, ..LoadReport::default() });
+    assert_eq!(free(&mut world), Devices::new([600, 500]));
+    let fit = [500, 600, 601, 1_000].map(|needs| eligible(&world, needs));
+    assert_eq!(fit, [true, true, false, false], "shares on different devices are not one device");
+    let half = Resources { accelerator_millis: 500, ..Resources::default() };
+    world.registry.count_assigned(&id("a"), true, half);
+    world.registry.count_assigned(&id("a"), true, Resources { accelerator_millis: 900, ..half });
+    assert_eq!(free(&mut world), Devices::new([600, 0]), "the books leave 600");
 }

@@ -77,7 +77,7 @@ pub(super) fn load_in(load: wire::Load) -> LoadReport {
         queue_depth,
         latency_ms,
         error_rate,
-        health: None,
+        ..LoadReport::default()
     }
 }
 

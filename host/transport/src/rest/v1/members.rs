@@ -196,7 +196,7 @@ pub(crate) async fn report(
         queue_depth,
         latency_ms,
         error_rate,
-        health: None,
+        ..LoadReport::default()
     };
     Ok(Json(plane.report(&member_id(&id)?, &report)?.into()))
 }

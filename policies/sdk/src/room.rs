@@ -1,0 +1,80 @@
+//! How full members would be with one more workload.
+//!
+//! free and total columns of a block, needs -> [`Room`]
+//!
+//! Invariant: a resource whose total is unknown (0) neither fills nor forbids. Agents count as a resource of which a
+//! workload takes one.
+
+use crate::Column;
+use crate::fleet::{Block, LANES};
+use crate::placement::Resources;
+use crate::scan::Scores;
+
+/// The columns that [`Room::after`] reads.
+pub const ROOM_COLUMNS: [Column; 10] = [
+    Column::CpuMillisFree,
+    Column::CpuMillisTotal,
+    Column::MemoryMibFree,
+    Column::MemoryMibTotal,
+    Column::StorageMibFree,
+    Column::StorageMibTotal,
+    Column::AcceleratorMillisFree,
+    Column::AcceleratorMillisTotal,
+    Column::Active,
+    Column::Capacity,
+];
+
+/// Used shares of 64 rows after a workload was placed on each, 0..1.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Mean over all resources whose total is known; 0 if none is.
+    pub mean_used: Scores,
+    /// The scarcest of the resources that the workload takes; infinite where it does not fit.
+    pub most_used: Scores,
+}
+
+impl Room {
+    /// The room of a block's rows with `needs` placed on each.
+    #[inline]
+    #[must_use]
+    pub fn after(block: Block<'_>, needs: &Resources) -> Self {
+        let mut filling = Filling { sum: [0.0; LANES], known: [0.0; LANES], most: [0.0; LANES] };
+        for (free, total, need) in [
+            (Column::CpuMillisFree, Column::CpuMillisTotal, needs.cpu_millis),
+            (Column::MemoryMibFree, Column::MemoryMibTotal, needs.memory_mib),
+            (Column::StorageMibFree, Column::StorageMibTotal, needs.storage_mib),
+            (Column::AcceleratorMillisFree, Column::AcceleratorMillisTotal, needs.accelerator_millis),
+        ] {
+            filling.add(block.u32(free).iter().copied(), block.u32(total), need);
+        }
+        let capacity = block.u32(Column::Capacity);
+        let idle =
+            capacity.iter().zip(block.u32(Column::Active)).map(|(all, active)| all.saturating_sub(*active));
+        filling.add(idle, capacity, 1);
+        let mean = |(sum, known): (f32, f32)| sum / known.max(1.0);
+        let mut mean_used = filling.sum;
+        mean_used.iter_mut().zip(filling.known).for_each(|(sum, known)| *sum = mean((*sum, known)));
+        Self { mean_used, most_used: filling.most }
+    }
+}
+
+struct Filling {
+    sum: Scores,
+    known: Scores,
+    most: Scores,
+}
+
+impl Filling {
+    #[inline]
+    fn add(&mut self, free: impl Iterator<Item = u32>, total: &[u32], need: u32) {
+        let lanes = self.sum.iter_mut().zip(&mut self.known).zip(&mut self.most);
+        for (((sum, known), most), (free, &total)) in lanes.zip(free.zip(total)) {
+            let is_known = if total > 0 { 1.0 } else { 0.0 };
+            let used = (total as f32 - free as f32 + need as f32) / total.max(1) as f32;
+            let taken = if free < need { f32::INFINITY } else { used.min(1.0) };
+            *sum += used * is_known;
+            *known += is_known;
+            *most = most.max(if total > 0 && need > 0 { taken } else { 0.0 });
+        }
+    }
+}
