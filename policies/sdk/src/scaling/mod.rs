@@ -1,6 +1,10 @@
 //! Scaling: how many replicas should a group have?
 
+mod window;
+
 use crate::{About, Refusal, Settings};
+
+pub use window::{Line, fresh, known};
 
 pub use crate::bindings::scaling::exports::pilothouse::scaling::scaling::{Request, Sample, Target};
 
