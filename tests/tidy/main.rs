@@ -217,7 +217,7 @@ fn the_top_level_is_as_fixed() {
 #[test]
 fn every_policy_has_a_page_and_a_row_in_the_list() {
     let list = std::fs::read_to_string(root().join("policies/README.md")).unwrap();
-    for family in ["balancing", "placement", "routing"] {
+    for family in ["balancing", "placement", "routing", "scaling"] {
         for entry in std::fs::read_dir(root().join("policies").join(family)).unwrap().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             assert!(entry.path().join("README.md").exists(), "policies/{family}/{name} has no README.md");

@@ -16,12 +16,15 @@ use pilothouse_core::fleet::Fleet;
 use pilothouse_core::fleet::geography::Geography;
 use pilothouse_core::id::{Label, MemberId};
 use pilothouse_core::member::{MemberKind, Registration, Resources, Role};
-use pilothouse_core::policy::request::{BalancingRequest, PlacementRequest};
+use pilothouse_core::policy::request::{
+    BalancingRequest, PlacementRequest, RoutingRequest, ScalingRequest, ScalingSample,
+};
 use pilothouse_core::policy::state::SlotState;
 use pilothouse_core::policy::{Decision, Policy};
 use pilothouse_core::registry::{Registry, Rules};
 use pilothouse_core::time::{Now, WallMs};
 use pilothouse_engine::{Budget, Cache, Compiler, Pool, PoolConfig, PoolError, Runtime};
+use pilothouse_policies::DefaultPolicy;
 
 fn fleet(members: u32) -> Fleet {
     let mut registry = Registry::new(Rules::default(), Geography::default());
@@ -54,30 +57,63 @@ fn class(fleet: &Fleet) -> Arc<EligibleClass> {
 
 fn pool(runtime: &Runtime, name: &str, settings: &str) -> Result<Pool, PoolError> {
     let policy = pilothouse_policies::ALL.iter().find(|policy| policy.name == name).unwrap();
+    pool_of(runtime, policy, settings)
+}
+
+fn pool_of(runtime: &Runtime, policy: &DefaultPolicy, settings: &str) -> Result<Pool, PoolError> {
     let loaded = runtime.load(policy.bytes).unwrap();
-    assert_eq!(loaded.description.name, name);
+    assert_eq!(loaded.description.name, policy.name);
     let budget = Budget::of(loaded.family());
     let config = PoolConfig { seats: 2, budget, state: Arc::new(SlotState::default()), seed: 7 };
     Pool::new(Arc::new(loaded), settings, config)
 }
 
-/// The rows chosen for seeds `0 .. 20`, and the best of a ranking for seed 0.
-fn rows(pool: &Pool, fleet: &Fleet, class: &EligibleClass) -> Vec<u32> {
+/// What is answered for seeds `0 .. 20`: rows, or counts of replicas.
+fn answers(pool: &Pool, fleet: &Fleet, class: &EligibleClass) -> Vec<u32> {
     (0..20)
-        .map(|seed| match pool.decision() {
+        .flat_map(|seed| match pool.decision() {
             Decision::Balancing(port) => {
                 let request = BalancingRequest { seed, now_ms: 5, session: Some(seed) };
                 let ranked = port.rank(fleet, class, &request, 5).unwrap();
                 assert!(ranked.len() <= 5 && !ranked.is_empty());
-                port.choose(fleet, class, &request).unwrap().row
+                vec![port.choose(fleet, class, &request).unwrap().row]
             }
             Decision::Placement(port) => {
                 let request = PlacementRequest { seed, now_ms: 5, needs: Resources::default(), priority: 0 };
-                port.place(fleet, class, &request).unwrap().row
+                vec![port.place(fleet, class, &request).unwrap().row]
             }
-            other => panic!("{other:?}"),
+            Decision::Routing(port) => {
+                let request = RoutingRequest { seed, now_ms: 5, traffic_class: 3, latency_goal_ms: 50.0 };
+                let route = port.route(fleet, class, &request).unwrap();
+                route.targets.iter().map(|&(row, _)| row).chain(route.fallbacks).collect()
+            }
+            Decision::Scaling(port) => vec![port.scale(fleet, &scaling_request(seed)).unwrap().replicas],
         })
         .collect()
+}
+
+/// As many samples as a request can carry.
+fn scaling_request(seed: u64) -> ScalingRequest {
+    let sample = |index: u64| ScalingSample {
+        at_ms: index * 1_000,
+        arrivals_per_s: 20.0 + (index % 60) as f32,
+        completions_per_s: 20.0,
+        queue_depth: (index % 40) as f32,
+        utilisation: 0.6,
+        service_ms: 20.0,
+        ready_replicas: 10,
+    };
+    ScalingRequest {
+        seed,
+        now_ms: 4_096_000,
+        replicas: 10,
+        min_replicas: 1,
+        max_replicas: 100,
+        start_ms: 30_000,
+        period_ms: 15_000,
+        last_change_ms: 0,
+        samples: (1..=4_096).map(sample).collect(),
+    }
 }
 
 #[test]
@@ -87,10 +123,11 @@ fn every_default_policy_answers_within_its_budget_on_small_and_large_fleets() {
         let fleet = fleet(members);
         let class = class(&fleet);
         for policy in pilothouse_policies::ALL {
-            let first = rows(&pool(&runtime, policy.name, "").unwrap(), &fleet, &class);
-            let again = rows(&pool(&runtime, policy.name, "").unwrap(), &fleet, &class);
-            assert_eq!(first, again, "{} must answer the same to the same", policy.name);
-            assert!(first.iter().all(|&row| row < members));
+            let ask = || answers(&pool_of(&runtime, policy, "").unwrap(), &fleet, &class);
+            let first = ask();
+            assert_eq!(first, ask(), "{} must answer the same to the same", policy.name);
+            let most = if policy.family == "scaling" { 101 } else { members };
+            assert!(first.iter().all(|&answer| answer < most), "{}: {first:?}", policy.name);
         }
     }
 }
