@@ -1,6 +1,6 @@
 //! Scans: one score per row, the best row wins.
 //!
-//! blocks of 64 rows -> your score of a block -> the best eligible row, or all of them in order
+//! blocks of 64 rows with the bits of those eligible -> your scores of a block -> the best eligible row, or all of them in order
 //!
 //! Invariant: rows that are not eligible are never chosen, whatever their score; [`NO`] is never chosen at all; ties are
 //! broken by the seed alone. Scores come a block at a time so that they compile to SIMD; blocks in which nobody is
@@ -24,7 +24,7 @@ pub fn choose(
     class: &Class,
     seed: u64,
     none: u32,
-    score: impl FnMut(Block<'_>) -> Scores,
+    score: impl FnMut(Block<'_>, u64) -> Scores,
 ) -> Result<Choice, Refusal> {
     let mut best: Option<(f32, u64, u32)> = None;
     each(fleet, class, score, |row, score| {
@@ -48,7 +48,7 @@ pub fn rank(
     seed: u64,
     limit: u32,
     none: u32,
-    score: impl FnMut(Block<'_>) -> Scores,
+    score: impl FnMut(Block<'_>, u64) -> Scores,
     mut factors: impl FnMut(u32) -> Vec<f32>,
 ) -> Result<Vec<Candidate>, Refusal> {
     let mut rows: Vec<(f32, u64, u32)> = Vec::with_capacity(class.count() as usize);
@@ -69,22 +69,31 @@ pub fn rank(
     if ranked.is_empty() { Err(Refusal::NothingSuits(none)) } else { Ok(ranked) }
 }
 
+/// The lanes of a block whose bit is set.
+#[inline]
+pub fn lanes(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lane = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+        bits &= bits - 1;
+        Some(lane)
+    })
+}
+
 /// Visits every eligible row with its score.
 #[inline]
 fn each(
     fleet: &Fleet,
     class: &Class,
-    mut score: impl FnMut(Block<'_>) -> Scores,
+    mut score: impl FnMut(Block<'_>, u64) -> Scores,
     mut visit: impl FnMut(u32, f32),
 ) {
     for ((index, block), &eligible) in (0_u32..).zip(fleet.blocks()).zip(class.eligible()) {
         if eligible == 0 {
             continue;
         }
-        for (lane, score) in (0_u32..).zip(score(block)) {
-            if eligible >> lane & 1 == 1 {
-                visit(index * LANES as u32 + lane, score);
-            }
+        let scores = score(block, eligible);
+        for lane in lanes(eligible) {
+            visit(index * LANES as u32 + lane as u32, scores.get(lane).copied().unwrap_or(NO));
         }
     }
 }
@@ -106,7 +115,7 @@ mod tests {
         (fleet, Class::new(1, Parts { eligible: vec![!1, !0, 3], ..Parts::default() }))
     }
 
-    fn scores(block: Block<'_>) -> Scores {
+    fn scores(block: Block<'_>, _eligible: u64) -> Scores {
         let values = block.u32(Column::Active);
         std::array::from_fn(|lane| if values[lane] == 48 { NO } else { values[lane] as f32 })
     }
@@ -135,7 +144,7 @@ mod tests {
     #[test]
     fn nobody_who_can_is_a_refusal() {
         let (fleet, class) = view();
-        let refused = choose(&fleet, &class, 1, 3, |_| [NO; LANES]);
+        let refused = choose(&fleet, &class, 1, 3, |_, _| [NO; LANES]);
         assert!(matches!(refused, Err(Refusal::NothingSuits(3))));
     }
 }

@@ -8,13 +8,13 @@ use crate::demand::{CORES, Demand, SHARES, WHOLES};
 
 /// Weights of the parts, tuned on seven workloads of the FGD paper and on mixtures of them.
 const POOR: f32 = 1.0;
-const SHORT: f32 = 3.3;
-const REMAINDER: f32 = 1.6;
-const GROUP: f32 = 0.033;
+const SHORT: f32 = 2.0;
+const REMAINDER: f32 = 1.8;
+const GROUP: f32 = 0.05;
 /// A device is poor in CPU below about this multiple of what requests take beside a device.
 const POOR_BELOW: f32 = 0.7;
 /// How long a remainder waits for a request that fits: arrivals per device, in multiples of those seen.
-const PATIENCE: f64 = 40.0;
+const PATIENCE: f64 = 45.0;
 /// CPU beside a device before anything is known, thousandths of a core.
 const PRIOR_CPU_MILLIS: f64 = 8_000.0;
 
