@@ -54,7 +54,7 @@ impl Room {
         }
         filling.add(&idle, capacity, 1);
         for (sum, known) in filling.sum.iter_mut().zip(&filling.known) {
-            *sum /= known.max(1.0);
+            *sum /= if *known > 1.0 { *known } else { 1.0 };
         }
         Self { mean_used: filling.sum, most_used: filling.most }
     }

@@ -14,6 +14,7 @@
 //! Which device of the member serves a share is the host's choice: the fullest that fits.
 
 mod demand;
+mod devices;
 mod stranded;
 
 use pilothouse_sdk::placement::{Placement, Request, Resources};
@@ -23,10 +24,10 @@ use pilothouse_sdk::{
 };
 
 use demand::Learner;
+use devices::{Devices, WHOLE};
 use stranded::{Free, Tables};
 
 const NO_ROOM: u32 = 1;
-const WHOLE: u16 = 1_000;
 /// CPU that is taken to be beside a thousandth of a device where nothing is known of it (an unknown total forbids nothing):
 /// plenty.
 const UNKNOWN_CPU: f32 = 1_000.0;
@@ -100,40 +101,6 @@ impl Needs {
     }
 }
 
-/// The devices of a row, summed up.
-#[derive(Debug, Clone, Copy)]
-struct Devices {
-    millis: u16,
-    wholes: u16,
-    /// The fullest device that holds the share; `u16::MAX` if none does.
-    fullest: u16,
-}
-
-impl Devices {
-    #[inline]
-    fn of(words: [u64; 4], share: u16) -> Self {
-        let mut devices = Self { millis: 0, wholes: 0, fullest: u16::MAX };
-        for mut word in words {
-            while word != 0 {
-                let free = word as u16;
-                word >>= u16::BITS;
-                devices.millis += free;
-                devices.wholes += u16::from(free >= WHOLE);
-                devices.fullest = devices.fullest.min(if free >= share { free } else { u16::MAX });
-            }
-        }
-        devices
-    }
-
-    /// Whether the needs fit, the share on another device than the whole ones.
-    #[inline]
-    fn hold(&self, needs: Needs) -> bool {
-        let for_share = u16::from(needs.share > 0 && self.fullest == WHOLE);
-        let has_share = needs.share == 0 || self.fullest <= WHOLE;
-        has_share && self.wholes >= needs.wholes.saturating_add(for_share)
-    }
-}
-
 fn scores(block: Block<'_>, eligible: u64, needs: Needs, tables: &Tables) -> Scores {
     let cpu = [Column::CpuMillisFree, Column::CpuMillisTotal].map(|column| block.u32(column));
     let memory = [Column::MemoryMibFree, Column::MemoryMibTotal].map(|column| block.u32(column));
@@ -143,9 +110,10 @@ fn scores(block: Block<'_>, eligible: u64, needs: Needs, tables: &Tables) -> Sco
         let [cpu_free, cpu_total] = at(cpu, lane);
         let [memory_free, memory_total] = at(memory, lane);
         let devices = Devices::of(at(words, lane), needs.share);
-        let fits = (cpu_free >= needs.cpu_millis || cpu_total == 0)
-            && (memory_free >= needs.memory_mib || memory_total == 0)
-            && devices.hold(needs);
+        // `&` and not `&&`: a branch costs more than what it saves.
+        let fits = ((cpu_free >= needs.cpu_millis) | (cpu_total == 0))
+            & ((memory_free >= needs.memory_mib) | (memory_total == 0))
+            & devices.hold(needs.wholes);
         if let (true, Some(score)) = (fits, scores.get_mut(lane)) {
             let device_millis = f32::from(devices.millis);
             let cpu_millis = if cpu_total > 0 { cpu_free as f32 } else { device_millis * UNKNOWN_CPU };
@@ -165,9 +133,9 @@ fn at<T: Copy + Default, const N: usize>(columns: [&[T; LANES]; N], lane: usize)
 /// What the workload strands on a member, with best fit for near-ties.
 #[inline]
 fn strands(free: Free, fullest: u16, needs: Needs, tables: &Tables) -> f32 {
-    let begins_whole = needs.share > 0 && fullest == WHOLE;
+    let begins_whole = fullest == WHOLE;
     let left = Free {
-        cpu_millis: (free.cpu_millis - needs.cpu_millis as f32).max(0.0),
+        cpu_millis: free.cpu_millis - needs.cpu_millis as f32,
         device_millis: free.device_millis
             - f32::from(needs.wholes) * f32::from(WHOLE)
             - f32::from(needs.share),

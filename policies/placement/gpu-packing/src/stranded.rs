@@ -66,9 +66,10 @@ impl Tables {
     #[inline]
     pub(crate) fn for_lack_of_cpu(&self, free: Free) -> f32 {
         let cores = (free.cpu_millis * 0.001) as usize;
-        let short = self.short.get(cores).copied().unwrap_or_default();
+        let short = self.short.get(cores.min(CORES)).copied().unwrap_or_default();
         // (1 - x/8)^8 is nearly e^-x, without the library call.
-        let poor = (1.0 - free.cpu_millis * self.poor_scale / free.device_millis.max(1.0)).max(0.0);
+        let beside = free.cpu_millis * self.poor_scale / larger(free.device_millis, 1.0);
+        let poor = larger(1.0 - beside, 0.0);
         let squared = poor * poor;
         let fourth = squared * squared;
         free.device_millis * (POOR * fourth * fourth + short)
@@ -77,14 +78,20 @@ impl Tables {
     /// A device with so much left, thousandths.
     #[inline]
     pub(crate) fn in_remainder(&self, millis: u16) -> f32 {
-        self.remainder.get(usize::from(millis / 10)).copied().unwrap_or_default()
+        self.remainder.get(usize::from(millis / 10).min(SHARES)).copied().unwrap_or_default()
     }
 
     /// Whole devices that are fewer than requests take at once.
     #[inline]
     pub(crate) fn in_small_groups(&self, wholes: usize) -> f32 {
-        self.group.get(wholes).copied().unwrap_or_default()
+        self.group.get(wholes.min(WHOLES)).copied().unwrap_or_default()
     }
+}
+
+/// As `f32::max`, which is a library call in Wasm because of NaN.
+#[inline]
+fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
 }
 
 fn short(demand: &Demand) -> [f64; CORES + 1] {
