@@ -25,7 +25,7 @@ pub struct Fleet {
     pub(crate) in_flight: std::collections::BTreeMap<u32, u32>,
 }
 
-/// One run of 64 rows, for scans: each column is a slice of 64 values.
+/// One run of 64 rows, for scans: each column is an array of 64 values.
 #[derive(Debug, Clone, Copy)]
 pub struct Block<'a> {
     fleet: &'a Fleet,
@@ -193,15 +193,13 @@ impl<'a> Block<'a> {
         bytemuck::cast_ref(self.words::<{ LANES / 2 }>(column))
     }
 
-    /// Free thousandths of the rows' accelerator devices in four groups: device `d` of lane `l` is number `4 * l + d % 4` of
-    /// group `d / 4`.
+    /// The words of `accelerator-devices`: four arrays of 64; 16 bits a device, the lowest first.
     #[inline]
     #[must_use]
-    pub fn devices(&self) -> [&'a [u16; 4 * LANES]; 4] {
+    pub fn devices(&self) -> [&'a [u64; LANES]; 4] {
         let words: &'a [u64; 4 * LANES] = self.words(Column::AcceleratorDevices);
         let (groups, _) = words.as_chunks::<LANES>();
-        static NONE: [u64; LANES] = [0; LANES];
-        std::array::from_fn(|group| bytemuck::cast_ref(groups.get(group).unwrap_or(&NONE)))
+        std::array::from_fn(|group| groups.get(group).unwrap_or(&[0; LANES]))
     }
 
     /// The words of a column; zeros if it was not declared.
@@ -231,7 +229,10 @@ mod tests {
             "others and missing rows"
         );
         let block = fleet.blocks().next().unwrap();
-        let [first, second, ..] = block.devices();
-        assert_eq!((&first[12..16], second[12]), (&[1, 2, 3, 4][..], 5), "the same in scans");
+        assert_eq!(
+            block.devices().map(|words| words[3]),
+            [1 | 2 << 16 | 3 << 32 | 4 << 48, 5, 0, 0],
+            "the same in scans"
+        );
     }
 }

@@ -45,16 +45,18 @@ impl Room {
             (Column::StorageMibFree, Column::StorageMibTotal, needs.storage_mib),
             (Column::AcceleratorMillisFree, Column::AcceleratorMillisTotal, needs.accelerator_millis),
         ] {
-            filling.add(block.u32(free).iter().copied(), block.u32(total), need);
+            filling.add(block.u32(free), block.u32(total), need);
         }
         let capacity = block.u32(Column::Capacity);
-        let idle =
-            capacity.iter().zip(block.u32(Column::Active)).map(|(all, active)| all.saturating_sub(*active));
-        filling.add(idle, capacity, 1);
-        let mean = |(sum, known): (f32, f32)| sum / known.max(1.0);
-        let mut mean_used = filling.sum;
-        mean_used.iter_mut().zip(filling.known).for_each(|(sum, known)| *sum = mean((*sum, known)));
-        Self { mean_used, most_used: filling.most }
+        let mut idle = *capacity;
+        for (idle, active) in idle.iter_mut().zip(block.u32(Column::Active)) {
+            *idle = idle.saturating_sub(*active);
+        }
+        filling.add(&idle, capacity, 1);
+        for (sum, known) in filling.sum.iter_mut().zip(&filling.known) {
+            *sum /= if *known > 1.0 { *known } else { 1.0 };
+        }
+        Self { mean_used: filling.sum, most_used: filling.most }
     }
 }
 
@@ -65,16 +67,20 @@ struct Filling {
 }
 
 impl Filling {
+    /// Without branches, for SIMD.
     #[inline]
-    fn add(&mut self, free: impl Iterator<Item = u32>, total: &[u32], need: u32) {
+    fn add(&mut self, free: &[u32; LANES], total: &[u32; LANES], need: u32) {
+        let takes = need > 0;
         let lanes = self.sum.iter_mut().zip(&mut self.known).zip(&mut self.most);
-        for (((sum, known), most), (free, &total)) in lanes.zip(free.zip(total)) {
+        for (((sum, known), most), (&free, &total)) in lanes.zip(free.iter().zip(total)) {
             let is_known = if total > 0 { 1.0 } else { 0.0 };
-            let used = (total as f32 - free as f32 + need as f32) / total.max(1) as f32;
-            let taken = if free < need { f32::INFINITY } else { used.min(1.0) };
+            let (free_f, total_f) = (free as f32, total as f32);
+            let used = (total_f - free_f + need as f32) / if total > 0 { total_f } else { 1.0 };
+            let taken = if free < need { f32::INFINITY } else { used };
+            let taken = if takes & (total > 0) { taken } else { 0.0 };
             *sum += used * is_known;
             *known += is_known;
-            *most = most.max(if total > 0 && need > 0 { taken } else { 0.0 });
+            *most = if taken > *most { taken } else { *most };
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Scans: one score per row, the best row wins.
 //!
-//! blocks of 64 rows -> your score of a block -> the best eligible row, or all of them in order
+//! blocks of 64 rows with the bits of those eligible -> your scores of a block -> the best eligible row, or all of them in order
 //!
 //! Invariant: rows that are not eligible are never chosen, whatever their score; [`NO`] is never chosen at all; ties are
 //! broken by the seed alone. Scores come a block at a time so that they compile to SIMD; blocks in which nobody is
@@ -24,17 +24,33 @@ pub fn choose(
     class: &Class,
     seed: u64,
     none: u32,
-    score: impl FnMut(Block<'_>) -> Scores,
+    score: impl FnMut(Block<'_>, u64) -> Scores,
 ) -> Result<Choice, Refusal> {
     let mut best: Option<(f32, u64, u32)> = None;
-    each(fleet, class, score, |row, score| {
-        if score > NO && best.is_none_or(|(top, ..)| score >= top) {
-            let tie = mix(seed ^ u64::from(row));
-            if best.is_none_or(|(top, least, _)| score > top || tie < least) {
-                best = Some((score, tie, row));
+    let reaches = |scores: &Scores, best: Option<(f32, u64, u32)>| {
+        let most = most(scores);
+        most > NO && best.is_none_or(|(top, ..)| most >= top)
+    };
+    let mut score = score;
+    for ((index, block), &eligible) in (0_u32..).zip(fleet.blocks()).zip(class.words()) {
+        if eligible == 0 {
+            continue;
+        }
+        let scores = only(&score(block, eligible), eligible, NO);
+        // Most blocks are worse than the best so far, and that is seen without looking at rows.
+        if !reaches(&scores, best) {
+            continue;
+        }
+        for (lane, &score) in (0_u32..).zip(&scores).filter(|&(_, &score)| score > NO) {
+            let row = index * LANES as u32 + lane;
+            if best.is_none_or(|(top, ..)| score >= top) {
+                let tie = mix(seed ^ u64::from(row));
+                if best.is_none_or(|(top, least, _)| score > top || tie < least) {
+                    best = Some((score, tie, row));
+                }
             }
         }
-    });
+    }
     best.map(|(score, _, row)| Choice { row, score, reason: 0 }).ok_or(Refusal::NothingSuits(none))
 }
 
@@ -48,7 +64,7 @@ pub fn rank(
     seed: u64,
     limit: u32,
     none: u32,
-    score: impl FnMut(Block<'_>) -> Scores,
+    score: impl FnMut(Block<'_>, u64) -> Scores,
     mut factors: impl FnMut(u32) -> Vec<f32>,
 ) -> Result<Vec<Candidate>, Refusal> {
     let mut rows: Vec<(f32, u64, u32)> = Vec::with_capacity(class.count() as usize);
@@ -69,22 +85,64 @@ pub fn rank(
     if ranked.is_empty() { Err(Refusal::NothingSuits(none)) } else { Ok(ranked) }
 }
 
+/// The values of the lanes whose bit is set; `otherwise` in the others.
+#[inline]
+#[must_use]
+pub fn only(values: &[f32; LANES], bits: u64, otherwise: f32) -> [f32; LANES] {
+    let mut kept = *values;
+    if bits != u64::MAX {
+        for (lane, value) in kept.iter_mut().enumerate() {
+            *value = if bits >> lane & 1 == 1 { *value } else { otherwise };
+        }
+    }
+    kept
+}
+
+/// The largest of 64 values; NaN is never it.
+#[inline]
+#[must_use]
+pub fn most(values: &[f32; LANES]) -> f32 {
+    // In columns of 16, because a fold of floats in one accumulator does not become SIMD.
+    let mut tops = [NO; 16];
+    for chunk in values.as_chunks::<16>().0 {
+        keep(&mut tops, chunk, |value, top| value > top);
+    }
+    tops.iter().fold(NO, |top, &value| if value > top { value } else { top })
+}
+
+/// Keeps, lane by lane, the better of what was kept and a new value. Comparisons with NaN are false, so NaN is never kept.
+#[inline]
+pub fn keep<const N: usize>(kept: &mut [f32; N], values: &[f32; N], better: impl Fn(f32, f32) -> bool) {
+    for (kept, &value) in kept.iter_mut().zip(values) {
+        *kept = if better(value, *kept) { value } else { *kept };
+    }
+}
+
+/// The lanes of a block whose bit is set.
+#[inline]
+pub fn lanes(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lane = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+        bits &= bits - 1;
+        Some(lane)
+    })
+}
+
 /// Visits every eligible row with its score.
 #[inline]
 fn each(
     fleet: &Fleet,
     class: &Class,
-    mut score: impl FnMut(Block<'_>) -> Scores,
+    mut score: impl FnMut(Block<'_>, u64) -> Scores,
     mut visit: impl FnMut(u32, f32),
 ) {
     for ((index, block), &eligible) in (0_u32..).zip(fleet.blocks()).zip(class.words()) {
         if eligible == 0 {
             continue;
         }
-        for (lane, score) in (0_u32..).zip(score(block)) {
-            if eligible >> lane & 1 == 1 {
-                visit(index * LANES as u32 + lane, score);
-            }
+        let scores = score(block, eligible);
+        for lane in lanes(eligible) {
+            visit(index * LANES as u32 + lane as u32, scores.get(lane).copied().unwrap_or(NO));
         }
     }
 }
@@ -106,7 +164,7 @@ mod tests {
         (fleet, Class::new(1, Parts { eligible: vec![!1, !0, 3], ..Parts::default() }))
     }
 
-    fn scores(block: Block<'_>) -> Scores {
+    fn scores(block: Block<'_>, _eligible: u64) -> Scores {
         let values = block.u32(Column::Active);
         std::array::from_fn(|lane| if values[lane] == 48 { NO } else { values[lane] as f32 })
     }
@@ -135,7 +193,7 @@ mod tests {
     #[test]
     fn nobody_who_can_is_a_refusal() {
         let (fleet, class) = view();
-        let refused = choose(&fleet, &class, 1, 3, |_| [NO; LANES]);
+        let refused = choose(&fleet, &class, 1, 3, |_, _| [NO; LANES]);
         assert!(matches!(refused, Err(Refusal::NothingSuits(3))));
     }
 }

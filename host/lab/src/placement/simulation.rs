@@ -220,19 +220,20 @@ mod tests {
         assert!(simulate(&nodes, &workloads, 1, &mut First).is_err());
     }
 
+    fn mean(placer: fn(&Cluster, Mix) -> Box<dyn Placer>) -> f64 {
+        let allocation = |seed| {
+            let (nodes, workloads) = synthetic::scenario(seed, 64);
+            let mut placer = placer(&Cluster::new(nodes.clone()), Mix::of(&workloads));
+            simulate(&nodes, &workloads, seed, placer.as_mut()).unwrap().allocation
+        };
+        (0..4).map(allocation).sum::<f64>() / 4.0
+    }
+
     #[test]
     fn references_stand_in_their_known_order() {
-        let mean = |mut placer: Box<dyn FnMut(&Cluster, &Mix) -> Box<dyn Placer>>| {
-            let of = |seed| {
-                let (nodes, workloads) = synthetic::scenario(seed, 64);
-                let mut placer = placer(&Cluster::new(nodes.clone()), &Mix::of(&workloads));
-                simulate(&nodes, &workloads, seed, placer.as_mut()).unwrap().allocation
-            };
-            (0..4).map(of).sum::<f64>() / 4.0
-        };
-        let random = mean(Box::new(|_, _| Box::new(Random)));
-        let best_fit = mean(Box::new(|cluster, _| Box::new(BestFit::of(cluster))));
-        let fgd = mean(Box::new(|cluster, mix| Box::new(Fgd::new(mix.clone(), cluster))));
+        let random = mean(|_, _| Box::new(Random));
+        let best_fit = mean(|cluster, _| Box::new(BestFit::of(cluster)));
+        let fgd = mean(|cluster, mix| Box::new(Fgd::new(mix, cluster)));
         assert!(random + 1.0 < best_fit && best_fit + 0.3 < fgd, "{random} {best_fit} {fgd}");
     }
 }

@@ -28,7 +28,7 @@ impl Placement for BinPack {
     }
 
     fn place(&mut self, fleet: &Fleet, class: &Class, request: &Request) -> Result<Choice, Refusal> {
-        scan::choose(fleet, class, request.seed, NO_ROOM, |block| fullness(block, &request.needs))
+        scan::choose(fleet, class, request.seed, NO_ROOM, |block, _| fullness(block, &request.needs))
     }
 
     fn rank(
@@ -38,7 +38,7 @@ impl Placement for BinPack {
         request: &Request,
         limit: u32,
     ) -> Result<Vec<Candidate>, Refusal> {
-        let score = |block: Block<'_>| fullness(block, &request.needs);
+        let score = |block: Block<'_>, _| fullness(block, &request.needs);
         scan::rank(fleet, class, request.seed, limit, NO_ROOM, score, |_| Vec::new())
     }
 }

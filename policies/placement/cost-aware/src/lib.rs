@@ -54,7 +54,7 @@ impl Placement for CostAware {
 
     fn place(&mut self, fleet: &Fleet, class: &Class, request: &Request) -> Result<Choice, Refusal> {
         let least = Least::of(fleet, class);
-        scan::choose(fleet, class, request.seed, NO_ROOM, |block| self.scores(block, request, least))
+        scan::choose(fleet, class, request.seed, NO_ROOM, |block, _| self.scores(block, request, least))
     }
 
     fn rank(
@@ -65,7 +65,7 @@ impl Placement for CostAware {
         limit: u32,
     ) -> Result<Vec<Candidate>, Refusal> {
         let least = Least::of(fleet, class);
-        let score = |block: Block<'_>| self.scores(block, request, least);
+        let score = |block: Block<'_>, _| self.scores(block, request, least);
         let factors = |row| {
             let carbon = ratio(least.carbon, fleet.f32(Column::CarbonGPerKwh, row));
             vec![ratio(least.price, fleet.f32(Column::CostPerHour, row)), carbon]
@@ -93,10 +93,9 @@ impl Least {
         let mut least = [f32::INFINITY; 2];
         for (block, &eligible) in fleet.blocks().zip(class.words()) {
             for (least, column) in least.iter_mut().zip([Column::CostPerHour, Column::CarbonGPerKwh]) {
-                for (lane, &value) in block.f32(column).iter().enumerate() {
-                    let counted = eligible >> lane & 1 == 1;
-                    *least = least.min(if counted { value } else { f32::INFINITY });
-                }
+                let values = block.f32(column);
+                let known = scan::lanes(eligible).filter_map(|lane| values.get(lane));
+                *least = known.fold(*least, |least, &value| if value < least { value } else { least });
             }
         }
         let [price, carbon] = least;

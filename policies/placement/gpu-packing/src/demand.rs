@@ -120,7 +120,8 @@ impl Learner {
             self.tables = Tables::of(&Demand(numbers));
         }
         let many = self.tables.requests() >= SAMPLE_FROM;
-        let counted = request.needs.accelerator_millis > 0 && (!many || mix(request.seed) % SAMPLE == 0);
+        let counted =
+            request.needs.accelerator_millis > 0 && (!many || mix(request.seed).is_multiple_of(SAMPLE));
         if counted {
             self.count(request, if many { SAMPLE as f64 } else { 1.0 }, version);
         }

@@ -3,10 +3,10 @@
 //! Rule: the workload goes where it strands least. A free device is stranded as far as the requests that come cannot use
 //! it; three ways are counted, in thousandths of a device, before and after the workload is placed:
 //!
-//! - CPU: `g * (e^(-c / (0.7 k g)) + 3.3 s(c))`, `g` free devices beside `c` free CPU, `k` the CPU that requests take
+//! - CPU: `g * (e^(-c / (0.7 k g)) + 2 s(c))`, `g` free devices beside `c` free CPU, `k` the CPU that requests take
 //!   beside a device, `s(c)` the share of requests that need more than `c`;
-//! - remainders: 1.6 times what a part of a device loses in the mean when it is filled by the shares that come;
-//! - groups: 0.033 times whole devices that are fewer than requests take at once.
+//! - remainders: 1.8 times what a part of a device loses in the mean when it is filled by the shares that come;
+//! - groups: 0.05 times whole devices that are fewer than requests take at once.
 //!
 //! Near-ties go to the member with less left (best fit), ties to the seed. The demand is learnt from the requests seen. The aim
 //! and the measure are those of FGD (Weng et al., "Beware of Fragmentation", USENIX ATC 2023), which weighs every
@@ -14,6 +14,7 @@
 //! Which device of the member serves a share is the host's choice: the fullest that fits.
 
 mod demand;
+mod devices;
 mod stranded;
 
 use pilothouse_sdk::placement::{Placement, Request, Resources};
@@ -23,11 +24,12 @@ use pilothouse_sdk::{
 };
 
 use demand::Learner;
+use devices::{Devices, WHOLE};
 use stranded::{Free, Tables};
 
 const NO_ROOM: u32 = 1;
-const WHOLE: u16 = 1_000;
-/// CPU that is taken to be beside a thousandth of a device where nothing is known of it: plenty.
+/// CPU that is taken to be beside a thousandth of a device where nothing is known of it (an unknown total forbids nothing):
+/// plenty.
 const UNKNOWN_CPU: f32 = 1_000.0;
 /// Best fit decides near-ties: per thousandth of a device and per thousandth of a core left.
 const DEVICE_LEFT: f32 = 0.017;
@@ -60,7 +62,9 @@ impl Placement for GpuPacking {
     fn place(&mut self, fleet: &Fleet, class: &Class, request: &Request) -> Result<Choice, Refusal> {
         let tables = self.learner.learn(request);
         let needs = Needs::of(&request.needs);
-        scan::choose(fleet, class, request.seed, NO_ROOM, |block| scores(block, needs, tables))
+        scan::choose(fleet, class, request.seed, NO_ROOM, |block, eligible| {
+            scores(block, eligible, needs, tables)
+        })
     }
 
     fn rank(
@@ -72,7 +76,7 @@ impl Placement for GpuPacking {
     ) -> Result<Vec<Candidate>, Refusal> {
         let tables = self.learner.learn(request);
         let needs = Needs::of(&request.needs);
-        let score = |block: Block<'_>| scores(block, needs, tables);
+        let score = |block: Block<'_>, eligible| scores(block, eligible, needs, tables);
         scan::rank(fleet, class, request.seed, limit, NO_ROOM, score, |_| Vec::new())
     }
 }
@@ -97,80 +101,41 @@ impl Needs {
     }
 }
 
-/// The devices of 64 rows, summed up.
-struct Devices {
-    millis: [u16; LANES],
-    wholes: [u16; LANES],
-    /// The fullest device that holds the share; `u16::MAX` if none does.
-    fullest: [u16; LANES],
-}
-
-impl Devices {
-    #[inline]
-    fn of(block: Block<'_>, share: u16) -> Self {
-        let mut devices = [[0; 4 * LANES], [0; 4 * LANES], [u16::MAX; 4 * LANES]];
-        let [millis, wholes, fullest] = &mut devices;
-        for group in block.devices() {
-            let sums = millis.iter_mut().zip(&mut *wholes).zip(&mut *fullest);
-            for (((millis, wholes), fullest), &free) in sums.zip(group) {
-                *millis += free;
-                *wholes += u16::from(free >= WHOLE);
-                *fullest = (*fullest).min(if free >= share { free } else { u16::MAX });
-            }
-        }
-        let [millis, wholes, fullest] = &devices;
-        let mut summed = Self { millis: [0; LANES], wholes: [0; LANES], fullest: [0; LANES] };
-        fold(&mut summed.millis, millis, |a, b| a + b);
-        fold(&mut summed.wholes, wholes, |a, b| a + b);
-        fold(&mut summed.fullest, fullest, u16::min);
-        summed
-    }
-}
-
-/// Four neighbours to one.
-#[inline]
-fn fold(into: &mut [u16; LANES], from: &[u16; 4 * LANES], join: impl Fn(u16, u16) -> u16) {
-    for (place, four) in into.iter_mut().zip(from.chunks_exact(4)) {
-        *place = four.iter().copied().reduce(&join).unwrap_or_default();
-    }
-}
-
-fn scores(block: Block<'_>, needs: Needs, tables: &Tables) -> Scores {
-    let Devices { millis, wholes, fullest } = Devices::of(block, needs.share);
-    let room = |free, total| block.u32(free).iter().copied().zip(block.u32(total).iter().copied());
-    let cpu = room(Column::CpuMillisFree, Column::CpuMillisTotal);
-    let memory = room(Column::MemoryMibFree, Column::MemoryMibTotal);
+fn scores(block: Block<'_>, eligible: u64, needs: Needs, tables: &Tables) -> Scores {
+    let cpu = [Column::CpuMillisFree, Column::CpuMillisTotal].map(|column| block.u32(column));
+    let memory = [Column::MemoryMibFree, Column::MemoryMibTotal].map(|column| block.u32(column));
+    let words = block.devices();
     let mut scores = [NO; LANES];
-    let rows = cpu.zip(memory).zip(millis.into_iter().zip(wholes).zip(fullest));
-    for (score, ((cpu, memory), ((millis, wholes), fullest))) in scores.iter_mut().zip(rows) {
-        let fits = has(cpu, needs.cpu_millis)
-            && has(memory, needs.memory_mib)
-            && wholes >= needs.wholes
-            && (needs.share == 0 || fullest < WHOLE || fullest == WHOLE && wholes > needs.wholes);
-        if fits {
-            let free = Free {
-                cpu_millis: if cpu.1 > 0 { cpu.0 as f32 } else { f32::from(millis) * UNKNOWN_CPU },
-                device_millis: f32::from(millis),
-                wholes: usize::from(wholes),
-            };
-            *score = -strands(free, fullest, needs, tables);
+    for lane in scan::lanes(eligible) {
+        let [cpu_free, cpu_total] = at(cpu, lane);
+        let [memory_free, memory_total] = at(memory, lane);
+        let devices = Devices::of(at(words, lane), needs.share);
+        // `&` and not `&&`: a branch costs more than what it saves.
+        let fits = ((cpu_free >= needs.cpu_millis) | (cpu_total == 0))
+            & ((memory_free >= needs.memory_mib) | (memory_total == 0))
+            & devices.hold(needs.wholes);
+        if let (true, Some(score)) = (fits, scores.get_mut(lane)) {
+            let device_millis = f32::from(devices.millis);
+            let cpu_millis = if cpu_total > 0 { cpu_free as f32 } else { device_millis * UNKNOWN_CPU };
+            let free = Free { cpu_millis, device_millis, wholes: usize::from(devices.wholes) };
+            *score = -strands(free, devices.fullest, needs, tables);
         }
     }
     scores
 }
 
-/// An unknown total (0) forbids nothing.
+/// One lane of some columns.
 #[inline]
-fn has((free, total): (u32, u32), need: u32) -> bool {
-    free >= need || total == 0
+fn at<T: Copy + Default, const N: usize>(columns: [&[T; LANES]; N], lane: usize) -> [T; N] {
+    columns.map(|column| column.get(lane).copied().unwrap_or_default())
 }
 
 /// What the workload strands on a member, with best fit for near-ties.
 #[inline]
 fn strands(free: Free, fullest: u16, needs: Needs, tables: &Tables) -> f32 {
-    let begins_whole = needs.share > 0 && fullest == WHOLE;
+    let begins_whole = fullest == WHOLE;
     let left = Free {
-        cpu_millis: (free.cpu_millis - needs.cpu_millis as f32).max(0.0),
+        cpu_millis: free.cpu_millis - needs.cpu_millis as f32,
         device_millis: free.device_millis
             - f32::from(needs.wholes) * f32::from(WHOLE)
             - f32::from(needs.share),

@@ -8,13 +8,13 @@ use crate::demand::{CORES, Demand, SHARES, WHOLES};
 
 /// Weights of the parts, tuned on seven workloads of the FGD paper and on mixtures of them.
 const POOR: f32 = 1.0;
-const SHORT: f32 = 3.3;
-const REMAINDER: f32 = 1.6;
-const GROUP: f32 = 0.033;
+const SHORT: f32 = 2.0;
+const REMAINDER: f32 = 1.8;
+const GROUP: f32 = 0.05;
 /// A device is poor in CPU below about this multiple of what requests take beside a device.
 const POOR_BELOW: f32 = 0.7;
 /// How long a remainder waits for a request that fits: arrivals per device, in multiples of those seen.
-const PATIENCE: f64 = 40.0;
+const PATIENCE: f64 = 45.0;
 /// CPU beside a device before anything is known, thousandths of a core.
 const PRIOR_CPU_MILLIS: f64 = 8_000.0;
 
@@ -66,9 +66,10 @@ impl Tables {
     #[inline]
     pub(crate) fn for_lack_of_cpu(&self, free: Free) -> f32 {
         let cores = (free.cpu_millis * 0.001) as usize;
-        let short = self.short.get(cores).copied().unwrap_or_default();
+        let short = self.short.get(cores.min(CORES)).copied().unwrap_or_default();
         // (1 - x/8)^8 is nearly e^-x, without the library call.
-        let poor = (1.0 - free.cpu_millis * self.poor_scale / free.device_millis.max(1.0)).max(0.0);
+        let beside = free.cpu_millis * self.poor_scale / larger(free.device_millis, 1.0);
+        let poor = larger(1.0 - beside, 0.0);
         let squared = poor * poor;
         let fourth = squared * squared;
         free.device_millis * (POOR * fourth * fourth + short)
@@ -77,14 +78,20 @@ impl Tables {
     /// A device with so much left, thousandths.
     #[inline]
     pub(crate) fn in_remainder(&self, millis: u16) -> f32 {
-        self.remainder.get(usize::from(millis / 10)).copied().unwrap_or_default()
+        self.remainder.get(usize::from(millis / 10).min(SHARES)).copied().unwrap_or_default()
     }
 
     /// Whole devices that are fewer than requests take at once.
     #[inline]
     pub(crate) fn in_small_groups(&self, wholes: usize) -> f32 {
-        self.group.get(wholes).copied().unwrap_or_default()
+        self.group.get(wholes.min(WHOLES)).copied().unwrap_or_default()
     }
+}
+
+/// As `f32::max`, which is a library call in Wasm because of NaN.
+#[inline]
+fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
 }
 
 fn short(demand: &Demand) -> [f64; CORES + 1] {

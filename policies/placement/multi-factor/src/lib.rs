@@ -6,6 +6,7 @@
 //! share the work by the seed, so that schedulers side by side do not all pick the same one.
 
 use pilothouse_sdk::placement::{Placement, Request};
+use pilothouse_sdk::scan::{NO, keep, most, only};
 use pilothouse_sdk::{
     About, Block, Candidate, Choice, Class, Column, Fleet, LANES, Refusal, Rng, Settings, export_placement,
 };
@@ -79,12 +80,20 @@ impl Placement for MultiFactor {
 
     fn place(&mut self, fleet: &Fleet, class: &Class, request: &Request) -> Result<Choice, Refusal> {
         self.score_all(fleet, class, request, Best::of(fleet, class));
-        let top =
-            self.scores.iter().fold(f32::NEG_INFINITY, |top, &score| if score > top { score } else { top });
+        let (blocks, _) = self.scores.as_chunks::<LANES>();
+        let tops: Vec<f32> = blocks.iter().map(most).collect();
+        let top = tops.iter().fold(NO, |top, &value| if value > top { value } else { top });
         let least = top - self.band;
-        let close = self.scores.iter().map(|&score| u32::from(score >= least)).sum();
+        // Few blocks reach the best score, so few are looked at row by row.
+        let near = || (0_u32..).zip(blocks).zip(&tops).filter(|&(_, &top)| top >= least);
+        let within =
+            |scores: &[f32; LANES]| scores.iter().map(|&score| u32::from(score >= least)).sum::<u32>();
+        let close: u32 = near().map(|((_, scores), _)| within(scores)).sum();
         let drawn = Rng::new(request.seed).below(close) as usize;
-        let place = (0_u32..).zip(&self.scores).filter(|&(_, &score)| score >= least).nth(drawn);
+        let rows = near().flat_map(|((index, scores), _)| {
+            (index * LANES as u32..).zip(scores).filter(|&(_, &score)| score >= least)
+        });
+        let place = rows.into_iter().nth(drawn);
         let (row, score) = place.map_or((class.nth(0), top), |(row, &score)| (row, score));
         Ok(Choice { row, score, reason: 0 })
     }
@@ -99,7 +108,7 @@ impl Placement for MultiFactor {
     ) -> Result<Vec<Candidate>, Refusal> {
         let chosen = self.place(fleet, class, request)?;
         let best = Best::of(fleet, class);
-        let score = |row: u32| self.scores.get(row as usize).copied().unwrap_or(f32::NEG_INFINITY);
+        let score = |row: u32| self.scores.get(row as usize).copied().unwrap_or(NO);
         let mut rest: Vec<u32> = class.rows().iter().copied().filter(|&row| row != chosen.row).collect();
         rest.sort_unstable_by(|&a, &b| score(b).total_cmp(&score(a)).then(a.cmp(&b)));
         rest.truncate(limit.saturating_sub(1) as usize);
@@ -120,19 +129,15 @@ impl MultiFactor {
         let weights = self.weights.map(|weight| 100.0 * weight / sum);
         let mut in_flight = InFlight::of(fleet, class);
         self.scores.clear();
-        self.scores.resize(fleet.blocks().len() * LANES, f32::NEG_INFINITY);
+        self.scores.resize(fleet.blocks().len() * LANES, NO);
         let (scores, _) = self.scores.as_chunks_mut::<LANES>();
         for (((index, block), &word), scores) in (0..).zip(fleet.blocks()).zip(class.words()).zip(scores) {
             if word == 0 {
                 continue;
             }
             let rtt_ms = class.rtt_ms_of_block(index);
-            *scores = score_block(&block, &rtt_ms, &in_flight.of_block(word), request, best, weights);
-            if word != u64::MAX {
-                for (lane, score) in scores.iter_mut().enumerate() {
-                    *score = if word >> lane & 1 == 1 { *score } else { f32::NEG_INFINITY };
-                }
-            }
+            let all = score_block(&block, &rtt_ms, &in_flight.of_block(word), request, best, weights);
+            *scores = only(&all, word, NO);
         }
     }
 }
@@ -205,23 +210,17 @@ impl InFlight {
 
 impl Best {
     fn of(fleet: &Fleet, class: &Class) -> Self {
-        let mut best = Self { rtt_ms: f32::INFINITY, cost: f32::INFINITY, priority: 0.0 };
+        let (mut rtt_ms, mut cost) = ([f32::INFINITY; LANES], [f32::INFINITY; LANES]);
+        let mut priority = [0.0; LANES];
         for ((index, block), &word) in (0..).zip(fleet.blocks()).zip(class.words()) {
-            let eligible = |lane: usize| word >> lane & 1 == 1;
-            let rtt_ms = class.rtt_ms_of_block(index);
-            // Comparing so that unknown (NaN) never replaces anything.
-            for (lane, &value) in rtt_ms.iter().enumerate() {
-                best.rtt_ms = if eligible(lane) && value < best.rtt_ms { value } else { best.rtt_ms };
-            }
-            for (lane, &value) in block.f32(Column::CostPerHour).iter().enumerate() {
-                best.cost = if eligible(lane) && value < best.cost { value } else { best.cost };
-            }
-            for (lane, &value) in block.u32(Column::Priority).iter().enumerate() {
-                let value = value as f32;
-                best.priority = if eligible(lane) && value > best.priority { value } else { best.priority };
-            }
+            let eligible = |values: &[f32; LANES]| only(values, word, f32::NAN);
+            keep(&mut rtt_ms, &eligible(&class.rtt_ms_of_block(index)), |value, least| value < least);
+            keep(&mut cost, &eligible(block.f32(Column::CostPerHour)), |value, least| value < least);
+            let priorities = block.u32(Column::Priority).map(|priority| priority as f32);
+            keep(&mut priority, &eligible(&priorities), |value, largest| value > largest);
         }
-        best
+        let least = |values: [f32; LANES]| -most(&values.map(|value| -value));
+        Self { rtt_ms: least(rtt_ms), cost: least(cost), priority: most(&priority) }
     }
 }
 

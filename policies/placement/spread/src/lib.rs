@@ -52,7 +52,7 @@ impl Placement for Spread {
 
     fn place(&mut self, fleet: &Fleet, class: &Class, request: &Request) -> Result<Choice, Refusal> {
         self.count(fleet, class);
-        scan::choose(fleet, class, request.seed, NO_ROOM, |block| self.scores(block, request))
+        scan::choose(fleet, class, request.seed, NO_ROOM, |block, _| self.scores(block, request))
     }
 
     fn rank(
@@ -63,7 +63,7 @@ impl Placement for Spread {
         limit: u32,
     ) -> Result<Vec<Candidate>, Refusal> {
         self.count(fleet, class);
-        let score = |block: Block<'_>| self.scores(block, request);
+        let score = |block: Block<'_>, _| self.scores(block, request);
         let factors = |row: u32| {
             let idle = |domains: &Domains| domains.idle(fleet.u32(domains.column, row));
             let (index, lane) = (row as usize / pilothouse_sdk::LANES, row as usize % pilothouse_sdk::LANES);
