@@ -36,7 +36,9 @@ pub struct Parts {
 
 impl Class {
     pub(crate) fn new(version: u64, parts: Parts) -> Self {
-        let Parts { id, eligible, required, preferred, source_region, source_zone, rtt_ms } = parts;
+        let Parts { id, eligible, required, preferred, source_region, source_zone, mut rtt_ms } = parts;
+        // Whole blocks, so that scans find arrays.
+        rtt_ms.resize(rtt_ms.len().next_multiple_of(LANES), f32::NAN);
         let four =
             |words: Vec<u64>| std::array::from_fn(|index| words.get(index).copied().unwrap_or_default());
         Self {
@@ -138,12 +140,8 @@ impl Class {
     /// Round-trip times to the 64 rows of a block, ms; NaN if unknown.
     #[inline]
     #[must_use]
-    pub fn rtt_ms_of_block(&self, block: usize) -> [f32; LANES] {
-        let known = self.rtt_ms.get(block * LANES..).unwrap_or_default();
-        match known.first_chunk() {
-            Some(whole) => *whole,
-            None => std::array::from_fn(|lane| known.get(lane).copied().unwrap_or(f32::NAN)),
-        }
+    pub fn rtt_ms_of_block(&self, block: usize) -> &[f32; LANES] {
+        self.rtt_ms.get(block * LANES..).and_then(<[f32]>::first_chunk).unwrap_or(&[f32::NAN; LANES])
     }
 
     /// Round-trip time from the source to a row, ms; NaN if unknown.

@@ -36,7 +36,8 @@ pub fn choose(
         if eligible == 0 {
             continue;
         }
-        let scores = only(&score(block, eligible), eligible, NO);
+        let mut scores = score(block, eligible);
+        mask(&mut scores, eligible, NO);
         // Most blocks are worse than the best so far, and that is seen without looking at rows.
         if !reaches(&scores, best) {
             continue;
@@ -85,17 +86,15 @@ pub fn rank(
     if ranked.is_empty() { Err(Refusal::NothingSuits(none)) } else { Ok(ranked) }
 }
 
-/// The values of the lanes whose bit is set; `otherwise` in the others.
+/// Puts `otherwise` into the lanes whose bit is not set.
 #[inline]
-#[must_use]
-pub fn only(values: &[f32; LANES], bits: u64, otherwise: f32) -> [f32; LANES] {
-    let mut kept = *values;
+pub fn mask(values: &mut [f32; LANES], bits: u64, otherwise: f32) {
+    // Whole blocks are the rule, and copying or masking them costs more than scoring them.
     if bits != u64::MAX {
-        for (lane, value) in kept.iter_mut().enumerate() {
+        for (lane, value) in values.iter_mut().enumerate() {
             *value = if bits >> lane & 1 == 1 { *value } else { otherwise };
         }
     }
-    kept
 }
 
 /// The largest of 64 values; NaN is never it.

@@ -6,7 +6,7 @@
 //! share the work by the seed, so that schedulers side by side do not all pick the same one.
 
 use pilothouse_sdk::placement::{Placement, Request};
-use pilothouse_sdk::scan::{NO, keep, most, only};
+use pilothouse_sdk::scan::{NO, keep, lanes, mask, most};
 use pilothouse_sdk::{
     About, Block, Candidate, Choice, Class, Column, Fleet, LANES, Refusal, Rng, Settings, export_placement,
 };
@@ -135,76 +135,94 @@ impl MultiFactor {
             if word == 0 {
                 continue;
             }
-            let rtt_ms = class.rtt_ms_of_block(index);
-            let all = score_block(&block, &rtt_ms, &in_flight.of_block(word), request, best, weights);
-            *scores = only(&all, word, NO);
+            let inputs = Inputs::of(&block, class.rtt_ms_of_block(index), in_flight.of_block(word));
+            score_block(scores, &inputs, request, best, weights);
+            mask(scores, word, NO);
         }
     }
 }
 
-/// Scores of 64 rows, factor by factor and without branches, so that the compiler makes SIMD of it.
-#[inline]
+/// The columns of 64 rows that scores are made of.
+struct Inputs<'a> {
+    rtt_ms: &'a [f32; LANES],
+    cost: &'a [f32; LANES],
+    health: &'a [f32; LANES],
+    priority: &'a [u32; LANES],
+    free: [&'a [u32; LANES]; 3],
+    total: [&'a [u32; LANES]; 3],
+    limit: &'a [u32; LANES],
+    active: &'a [u32; LANES],
+    in_flight: &'a [u32; LANES],
+}
+
+impl<'a> Inputs<'a> {
+    fn of(block: &Block<'a>, rtt_ms: &'a [f32; LANES], in_flight: &'a [u32; LANES]) -> Self {
+        Self {
+            rtt_ms,
+            cost: block.f32(Column::CostPerHour),
+            health: block.f32(Column::HealthScore),
+            priority: block.u32(Column::Priority),
+            free: RESOURCES.map(|(free, _)| block.u32(free)),
+            total: RESOURCES.map(|(_, total)| block.u32(total)),
+            limit: block.u32(Column::Capacity),
+            active: block.u32(Column::Active),
+            in_flight,
+        }
+    }
+}
+
+/// Scores of 64 rows: one loop without branches and without arrays in between, so that it becomes SIMD in registers.
+#[expect(clippy::indexing_slicing, reason = "arrays of 64, and lanes below 64")]
+#[expect(clippy::needless_range_loop, reason = "twelve arrays go in step")]
 fn score_block(
-    block: &Block<'_>,
-    rtt_ms: &[f32; LANES],
-    in_flight: &[u32; LANES],
+    scores: &mut [f32; LANES],
+    inputs: &Inputs<'_>,
     request: &Request,
     best: Best,
     [latency, cost, capacity, health, priority]: [f32; 5],
-) -> [f32; LANES] {
-    let mut scores = [0.0; LANES];
-    for (score, &value) in scores.iter_mut().zip(rtt_ms) {
-        *score += latency * ratio(best.rtt_ms, value);
+) {
+    let Inputs { free, total, .. } = inputs;
+    let [cpu, memory, storage] = needs(request);
+    for lane in 0..LANES {
+        let mut known = share(free[0][lane], total[0][lane], cpu);
+        known.add(share(free[1][lane], total[1][lane], memory));
+        known.add(share(free[2][lane], total[2][lane], storage));
+        let limit = inputs.limit[lane];
+        known.add(share(limit, limit, taken(inputs.active[lane], inputs.in_flight[lane])));
+        scores[lane] = latency * ratio(best.rtt_ms, inputs.rtt_ms[lane])
+            + cost * ratio(best.cost, inputs.cost[lane])
+            + capacity * known.mean()
+            + health * healthy(inputs.health[lane])
+            + priority * important(inputs.priority[lane], best.priority);
     }
-    for (score, &value) in scores.iter_mut().zip(block.f32(Column::CostPerHour)) {
-        *score += cost * ratio(best.cost, value);
-    }
-    for (score, &value) in scores.iter_mut().zip(block.f32(Column::HealthScore)) {
-        *score += health * healthy(value);
-    }
-    for (score, &value) in scores.iter_mut().zip(block.u32(Column::Priority)) {
-        *score += priority * important(value, best.priority);
-    }
-    let (mut sum, mut known) = ([0.0; LANES], [0.0; LANES]);
-    for (free, total, need) in resources(request) {
-        let values = block.u32(free).iter().zip(block.u32(total));
-        for ((sum, known), (&free, &total)) in sum.iter_mut().zip(&mut known).zip(values) {
-            let (share, counts) = share(free, total, need);
-            (*sum, *known) = (*sum + share, *known + counts);
-        }
-    }
-    let agents = block.u32(Column::Capacity).iter().zip(block.u32(Column::Active)).zip(in_flight);
-    for ((sum, known), ((&limit, &active), &in_flight)) in sum.iter_mut().zip(&mut known).zip(agents) {
-        let (share, counts) = share(limit, limit, taken(active, in_flight));
-        (*sum, *known) = (*sum + share, *known + counts);
-    }
-    for ((score, &sum), &known) in scores.iter_mut().zip(&sum).zip(&known) {
-        *score += capacity * mean(sum, known);
-    }
-    scores
 }
 
 /// Work in flight of the eligible rows, asked once and dealt out block by block.
-struct InFlight(std::vec::IntoIter<u32>);
+struct InFlight {
+    counts: std::vec::IntoIter<u32>,
+    lanes: [u32; LANES],
+}
 
 impl InFlight {
     fn of(fleet: &Fleet, class: &Class) -> Self {
         // Counts matter only where the number of agents is limited, and asking costs more than looking.
-        let limited = fleet.blocks().any(|block| block.u32(Column::Capacity).iter().any(|&limit| limit > 0));
+        let limits =
+            fleet.blocks().map(|block| block.u32(Column::Capacity).iter().fold(0, |any, limit| any | limit));
+        let limited = limits.fold(0, |any, limit| any | limit) > 0;
         let counts = if limited { fleet.in_flight_many(class.rows()) } else { Vec::new() };
-        Self(counts.into_iter())
+        Self { counts: counts.into_iter(), lanes: [0; LANES] }
     }
 
-    fn of_block(&mut self, word: u64) -> [u32; LANES] {
-        let mut lanes = [0; LANES];
-        let mut left = if self.0.len() == 0 { 0 } else { word };
-        while left != 0 {
-            if let Some(lane) = lanes.get_mut(left.trailing_zeros() as usize) {
-                *lane = self.0.next().unwrap_or_default();
+    fn of_block(&mut self, word: u64) -> &[u32; LANES] {
+        if self.counts.len() > 0 {
+            self.lanes = [0; LANES];
+            for lane in lanes(word) {
+                if let (Some(place), Some(count)) = (self.lanes.get_mut(lane), self.counts.next()) {
+                    *place = count;
+                }
             }
-            left &= left - 1;
         }
-        lanes
+        &self.lanes
     }
 }
 
@@ -213,10 +231,14 @@ impl Best {
         let (mut rtt_ms, mut cost) = ([f32::INFINITY; LANES], [f32::INFINITY; LANES]);
         let mut priority = [0.0; LANES];
         for ((index, block), &word) in (0..).zip(fleet.blocks()).zip(class.words()) {
-            let eligible = |values: &[f32; LANES]| only(values, word, f32::NAN);
-            keep(&mut rtt_ms, &eligible(&class.rtt_ms_of_block(index)), |value, least| value < least);
+            let eligible = |values: &[f32; LANES]| {
+                let mut values = *values;
+                mask(&mut values, word, f32::NAN);
+                values
+            };
+            keep(&mut rtt_ms, &eligible(class.rtt_ms_of_block(index)), |value, least| value < least);
             keep(&mut cost, &eligible(block.f32(Column::CostPerHour)), |value, least| value < least);
-            let priorities = block.u32(Column::Priority).map(|priority| priority as f32);
+            let priorities = block.u32(Column::Priority).map(number);
             keep(&mut priority, &eligible(&priorities), |value, largest| value > largest);
         }
         let least = |values: [f32; LANES]| -most(&values.map(|value| -value));
@@ -226,31 +248,29 @@ impl Best {
 
 /// The factors of one row, each 0..1, in the order of [`FACTORS`].
 fn factors(fleet: &Fleet, class: &Class, request: &Request, best: Best, row: u32) -> [f32; 5] {
-    let (mut sum, mut known) = (0.0, 0.0);
     let limit = fleet.u32(Column::Capacity, row);
-    let agents = share(limit, limit, taken(fleet.u32(Column::Active, row), fleet.in_flight(row)));
-    let shares = resources(request)
-        .map(|(free, total, need)| share(fleet.u32(free, row), fleet.u32(total, row), need));
-    for (share, counts) in shares.into_iter().chain([agents]) {
-        (sum, known) = (sum + share, known + counts);
+    let mut known = share(limit, limit, taken(fleet.u32(Column::Active, row), fleet.in_flight(row)));
+    for ((free, total), need) in RESOURCES.into_iter().zip(needs(request)) {
+        known.add(share(fleet.u32(free, row), fleet.u32(total, row), need));
     }
     [
         ratio(best.rtt_ms, class.rtt_ms(row)),
         ratio(best.cost, fleet.f32(Column::CostPerHour, row)),
-        mean(sum, known),
+        known.mean(),
         healthy(fleet.f32(Column::HealthScore, row)),
         important(fleet.u32(Column::Priority, row), best.priority),
     ]
 }
 
-/// What a workload takes, and the columns that say what there is: free, total, need.
-fn resources(request: &Request) -> [(Column, Column, u32); 3] {
-    let needs = &request.needs;
-    [
-        (Column::CpuMillisFree, Column::CpuMillisTotal, needs.cpu_millis),
-        (Column::MemoryMibFree, Column::MemoryMibTotal, needs.memory_mib),
-        (Column::StorageMibFree, Column::StorageMibTotal, needs.storage_mib),
-    ]
+/// Columns of what a workload takes: free and total, in the order of [`needs`].
+const RESOURCES: [(Column, Column); 3] = [
+    (Column::CpuMillisFree, Column::CpuMillisTotal),
+    (Column::MemoryMibFree, Column::MemoryMibTotal),
+    (Column::StorageMibFree, Column::StorageMibTotal),
+];
+
+fn needs(request: &Request) -> [u32; 3] {
+    [request.needs.cpu_millis, request.needs.memory_mib, request.needs.storage_mib]
 }
 
 /// The least over the value: 1 for the best.
@@ -271,25 +291,46 @@ fn healthy(value: f32) -> f32 {
 
 #[inline]
 fn important(priority: u32, largest: f32) -> f32 {
-    if largest > 0.0 { priority as f32 / largest } else { UNKNOWN }
+    if largest > 0.0 { number(priority) / largest } else { UNKNOWN }
 }
 
-/// Share that is left after `need` is taken, and 1; twice 0 if the total is unknown.
+/// Shares that are left, of the resources whose total is known.
+#[derive(Clone, Copy)]
+struct Known {
+    sum: f32,
+    count: f32,
+}
+
+impl Known {
+    #[inline]
+    fn add(&mut self, other: Self) {
+        (self.sum, self.count) = (self.sum + other.sum, self.count + other.count);
+    }
+
+    #[inline]
+    fn mean(self) -> f32 {
+        if self.count > 0.0 { self.sum / self.count } else { UNKNOWN }
+    }
+}
+
+/// Share that is left after `need` is taken; nothing if the total is unknown.
 #[inline]
-fn share(free: u32, total: u32, need: u32) -> (f32, f32) {
+fn share(free: u32, total: u32, need: u32) -> Known {
     let left = if free > need { free.wrapping_sub(need) } else { 0 };
-    if total > 0 { (left as f32 / total as f32, 1.0) } else { (0.0, 0.0) }
+    let share = number(left) / number(total);
+    if total > 0 { Known { sum: share, count: 1.0 } } else { Known { sum: 0.0, count: 0.0 } }
+}
+
+/// A count as a float. By way of signed numbers, which is one instruction where unsigned ones take eight; two thousand
+/// million are as good as infinitely many.
+#[inline]
+fn number(count: u32) -> f32 {
+    count.min(i32::MAX as u32).cast_signed() as f32
 }
 
 #[inline]
 fn taken(active: u32, in_flight: u32) -> u32 {
     active.saturating_add(in_flight).saturating_add(1)
-}
-
-/// Mean of what is known.
-#[inline]
-fn mean(sum: f32, known: f32) -> f32 {
-    if known > 0.0 { sum / known } else { UNKNOWN }
 }
 
 #[cfg(test)]
