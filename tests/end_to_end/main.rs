@@ -15,4 +15,5 @@ mod curl;
 mod federation;
 mod hot_reload;
 mod openapi;
+mod port;
 mod scale;

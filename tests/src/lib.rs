@@ -52,8 +52,17 @@ impl Server {
     /// # Errors
     /// If it does not come up.
     pub fn start() -> anyhow::Result<Self> {
+        Self::start_with("")
+    }
+
+    /// Starts a server on fresh data, with a configuration file.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub fn start_with(config: &str) -> anyhow::Result<Self> {
         let mut server =
             Self { child: None, data: TempDir::new()?, policies: TempDir::new()?, address: String::new() };
+        std::fs::write(server.data.path().join("config.toml"), config)?;
         server.restart()?;
         Ok(server)
     }
@@ -68,7 +77,8 @@ impl Server {
         let _ = std::fs::remove_file(&ready);
         let log = std::fs::File::options().create(true).append(true).open(self.data.path().join("log"))?;
         let mut command = Command::new(binary()?);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--node-id", "node-1", "--data-dir"]);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--node-id", "node-1", "--config"]);
+        command.arg(self.data.path().join("config.toml")).arg("--data-dir");
         command.arg(self.data.path().join("data")).arg("--policy-dir").arg(self.policies.path());
         command.arg("--ready-file").arg(&ready).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.child = Some(command.spawn()?);
@@ -90,6 +100,13 @@ impl Server {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
+        }
+    }
+
+    /// Asks it to stop, as a service manager does.
+    pub fn terminate(&self) {
+        if let Some(child) = &self.child {
+            let _ = Command::new("kill").arg(child.id().to_string()).status();
         }
     }
 

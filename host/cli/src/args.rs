@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// Bearer token.
     #[arg(long, global = true, env = "PILOTHOUSE_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+    /// PEM file with the certificates that an https server may have, instead of the public ones.
+    #[arg(long, global = true, env = "PILOTHOUSE_CA_FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// How to print.
     #[arg(long, global = true, value_enum, default_value = "table")]
     pub(crate) output: Output,

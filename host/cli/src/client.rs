@@ -1,8 +1,11 @@
 //! Talks to a server's REST API.
 
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use serde_json::Value;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 /// Time for a request; loading a policy may compile for 15 s.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -28,6 +31,21 @@ pub(crate) enum ClientError {
     },
 }
 
+fn certificates(path: &Path) -> anyhow::Result<Vec<Certificate<'static>>> {
+    let pem = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let items: Result<Vec<_>, _> = parse_pem(&pem).collect();
+    let items = items.with_context(|| format!("{} is not a PEM file", path.display()))?;
+    let certificates: Vec<_> = items
+        .into_iter()
+        .filter_map(|item| match item {
+            PemItem::Certificate(certificate) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    anyhow::ensure!(!certificates.is_empty(), "{} has no certificate", path.display());
+    Ok(certificates)
+}
+
 /// A connection to one server.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -37,10 +55,18 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(server: &str, token: Option<String>) -> Self {
-        let config =
-            ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build();
-        Self { agent: config.into(), server: server.trim_end_matches('/').to_owned(), token }
+    /// A client; `ca_file` has the certificates to trust instead of the public ones.
+    pub(crate) fn new(server: &str, token: Option<String>, ca_file: Option<&Path>) -> anyhow::Result<Self> {
+        let roots = match ca_file {
+            Some(path) => RootCerts::new_with_certs(&certificates(path)?),
+            None => RootCerts::WebPki,
+        };
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(TIMEOUT))
+            .http_status_as_error(false)
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .build();
+        Ok(Self { agent: config.into(), server: server.trim_end_matches('/').to_owned(), token })
     }
 
     pub(crate) fn get(&self, path: &str) -> Result<Value, ClientError> {

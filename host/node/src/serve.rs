@@ -16,13 +16,14 @@ use pilothouse_engine::precheck::COMPONENT_BYTES_MAX;
 use pilothouse_engine::{Budget, Cache, Compiler, Runtime};
 use pilothouse_member::Probe;
 use pilothouse_store::{Embedded, Store, Txn};
-use pilothouse_transport::server::{self, Limits};
+use pilothouse_transport::server::{self, Limits, Protection};
 use pilothouse_transport::service::{Activation, ControlPlane as _};
+use pilothouse_transport::tls;
 use tokio::sync::mpsc;
 
 use crate::blobs::Blobs;
 use crate::clock::Clock;
-use crate::config::{BudgetConfig, Config, ThresholdsConfig};
+use crate::config::{BudgetConfig, Config, ThresholdsConfig, TlsConfig};
 use crate::control::Control;
 use crate::decide::Decider;
 use crate::decide::log::DecisionLog;
@@ -68,7 +69,11 @@ pub async fn start(config: &Config, program: Option<std::path::PathBuf>) -> anyh
         None => None,
     };
     server::bind_allowed(config.server.listen, token.is_some(), config.server.tls.is_some())?;
-    anyhow::ensure!(config.server.tls.is_none(), "TLS is not in this release: use a token, or loopback");
+    let tls = match &config.server.tls {
+        Some(TlsConfig { cert_file, key_file }) => Some(tls::acceptor(cert_file, key_file)?),
+        None => None,
+    };
+    let protection = Protection { token, tls };
     let (control, incoming) = tokio::task::block_in_place(|| open(config, program))?;
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await
@@ -79,10 +84,15 @@ pub async fn start(config: &Config, program: Option<std::path::PathBuf>) -> anyh
     let Incoming { reports, calls } = incoming;
     spawn_loops(config, &control, reports, &mut tasks);
     spawn_scaling(&control, calls, &mut tasks);
-    let limits = Limits { connections_max: config.server.connections_max, ..Limits::default() };
+    let limits = Limits {
+        connections_max: config.server.connections_max,
+        header_timeout: Duration::from_millis(config.server.header_timeout_ms),
+        request_timeout: Duration::from_millis(config.server.request_timeout_ms),
+        ..Limits::default()
+    };
     let plane = Arc::new(control.clone());
     tasks.spawn("server", move |mut stop| async move {
-        server::run(listener, plane, token, limits, async move { stop.wait().await }).await;
+        server::run(listener, plane, protection, limits, async move { stop.wait().await }).await;
     });
     let drain = Duration::from_millis(config.server.drain_ms);
     Ok(Running { address, control, tasks, drain })

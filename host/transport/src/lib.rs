@@ -9,3 +9,4 @@ pub mod grpc;
 pub mod rest;
 pub mod server;
 pub mod service;
+pub mod tls;

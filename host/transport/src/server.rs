@@ -4,23 +4,26 @@
 //! flight finish. axum's own `serve` has none of these bounds.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use subtle::ConstantTimeEq as _;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 
 use crate::rest::error::Problem;
 use crate::service::ControlPlane;
@@ -31,7 +34,7 @@ use crate::{grpc, rest};
 pub struct Limits {
     /// Connections at once; more wait in the kernel's queue.
     pub connections_max: usize,
-    /// Time to send a request's head.
+    /// Time for a TLS handshake and to send a request's head; an idle connection is closed after it as well.
     pub header_timeout: Duration,
     /// Time to send a request's body and get the answer's head. Streams of events are not bounded by it.
     pub request_timeout: Duration,
@@ -92,6 +95,14 @@ async fn check(guard: Arc<Guard>, request: Request<Body>, next: Next) -> Respons
         )
         .into_response();
     }
+    if guard.token.is_none() && is_browser(request.headers()) && !is_loopback_name(&request) {
+        // A page whose name was made to point here (DNS rebinding) speaks as if it were ours.
+        return Problem::new(
+            StatusCode::FORBIDDEN,
+            "without a token, browsers must name this server localhost, 127.0.0.1 or [::1]",
+        )
+        .into_response();
+    }
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if changes && guard.token.is_none() && is_foreign_page(request.headers()) {
         // Without a token a browser could be made to change a federation on loopback.
@@ -113,6 +124,21 @@ fn carries(headers: &HeaderMap, token: &str) -> bool {
     given.as_bytes().ct_eq(token.as_bytes()).into()
 }
 
+/// Browsers say so in every request, and pages cannot change it.
+fn is_browser(headers: &HeaderMap) -> bool {
+    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    agent.starts_with("Mozilla/") || headers.contains_key(header::ORIGIN)
+}
+
+/// Whether the request was sent to a name that can only be this machine.
+fn is_loopback_name(request: &Request<Body>) -> bool {
+    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+    let authority = request.uri().authority().map(Authority::as_str).or(host).unwrap_or_default();
+    let Ok(authority) = authority.parse::<Authority>() else { return false };
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 fn is_foreign_page(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
     match (text(header::ORIGIN), text(header::HOST)) {
@@ -122,25 +148,36 @@ fn is_foreign_page(headers: &HeaderMap) -> bool {
     }
 }
 
+/// What protects the port.
+#[derive(Clone, Default)]
+pub struct Protection {
+    /// Token that every request must carry.
+    pub token: Option<String>,
+    /// TLS.
+    pub tls: Option<TlsAcceptor>,
+}
+
+impl std::fmt::Debug for Protection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The token stays out of logs.
+        f.debug_struct("Protection")
+            .field("token", &self.token.is_some())
+            .field("tls", &self.tls.is_some())
+            .finish()
+    }
+}
+
 /// Serves until `stop` resolves, then drains.
 pub async fn run(
     listener: TcpListener,
     plane: Arc<dyn ControlPlane>,
-    token: Option<String>,
+    protection: Protection,
     limits: Limits,
     stop: impl Future<Output = ()>,
 ) {
+    let Protection { token, tls } = protection;
     let app = router(plane, token, limits.request_timeout);
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams_max)
-        .max_header_list_size(16 << 10)
-        .max_pending_accept_reset_streams(20)
-        .keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(Duration::from_secs(10));
+    let builder = protocol(&limits);
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(limits.connections_max));
     tokio::pin!(stop);
@@ -160,13 +197,19 @@ pub async fn run(
             }
         };
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(app.clone());
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let watched = graceful.watch(connection);
+        let (app, builder, tls, watcher) = (app.clone(), builder.clone(), tls.clone(), graceful.watcher());
         #[expect(clippy::let_underscore_future, reason = "the drain below waits for every connection")]
         let _ = tokio::spawn(async move {
-            // A client that breaks off is its own affair.
-            let _ = watched.await;
+            match tls {
+                None => serve(&builder, stream, app, watcher).await,
+                // A handshake that fails or takes too long is the client's affair.
+                Some(tls) => {
+                    let handshake = tokio::time::timeout(limits.header_timeout, tls.accept(stream)).await;
+                    if let Ok(Ok(stream)) = handshake {
+                        serve(&builder, stream, app, watcher).await;
+                    }
+                }
+            }
             drop(place);
         });
     }
@@ -174,6 +217,32 @@ pub async fn run(
     if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not finish in time");
     }
+}
+
+/// Serves one connection to its end.
+async fn serve<S>(builder: &auto::Builder<TokioExecutor>, stream: S, app: Router, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = TowerToHyperService::new(app);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+    // A client that breaks off is its own affair.
+    let _ = watcher.watch(connection).await;
+}
+
+/// HTTP/1 and HTTP/2 with their bounds.
+fn protocol(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams_max)
+        .max_header_list_size(16 << 10)
+        .max_pending_accept_reset_streams(20)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10));
+    builder
 }
 
 #[cfg(test)]
@@ -187,6 +256,22 @@ mod tests {
         assert!(bind_allowed(any, false, false).unwrap_err().to_string().contains("token"));
         assert!(bind_allowed(any, true, false).is_ok() && bind_allowed(any, false, true).is_ok());
         assert!(bind_allowed(loopback, false, false).is_ok());
+    }
+
+    #[test]
+    fn a_browser_must_call_this_server_by_a_name_that_is_only_ours() {
+        for (host, ours) in [
+            ("localhost:8151", true),
+            ("127.0.0.1:8151", true),
+            ("[::1]:8151", true),
+            ("127.0.0.1.evil.example", false),
+            ("evil.example:8151", false),
+            ("10.0.0.1", false),
+            ("", false),
+        ] {
+            let request = Request::builder().uri("/").header(header::HOST, host).body(Body::empty()).unwrap();
+            assert_eq!(is_loopback_name(&request), ours, "{host}");
+        }
     }
 
     #[test]

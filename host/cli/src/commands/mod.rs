@@ -17,8 +17,8 @@ use crate::client::Client;
 
 /// Runs a command to its end.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args { server, token, output, command } = args;
-    let client = Client::new(&server, token);
+    let Args { server, token, ca_file, output, command } = args;
+    let client = Client::new(&server, token, ca_file.as_deref())?;
     match command {
         Command::Serve(args) => serve::run(args)?,
         Command::Demo { exit, listen, data_dir } => return demo::run(exit, listen, &data_dir),

@@ -81,6 +81,8 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     }
     name("server.node-id", &server.node_id, |text| MemberId::parse(text).map(drop))?;
     at_least("server.connections-max", server.connections_max as u64, 1)?;
+    at_least("server.header-timeout-ms", server.header_timeout_ms, 10)?;
+    at_least("server.request-timeout-ms", server.request_timeout_ms, 10)?;
     at_least("registry.publish-interval-ms", registry.publish_interval_ms, 1)?;
     at_least("registry.probe-interval-ms", registry.probe_interval_ms, 100)?;
     at_least("registry.offline-after-ms", registry.offline_after_ms, registry.heartbeat_interval_ms)?;

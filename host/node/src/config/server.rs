@@ -26,6 +26,10 @@ pub struct ServerConfig {
     pub workers: usize,
     /// Most connections at once.
     pub connections_max: usize,
+    /// Time for a TLS handshake and to send a request's head, ms. Idle connections are closed after it as well.
+    pub header_timeout_ms: u64,
+    /// Time to send a request's body and get the answer's head, ms. Streams of events are not bounded by it.
+    pub request_timeout_ms: u64,
     /// How long a shutdown waits for requests in flight, ms.
     pub drain_ms: u64,
 }
@@ -41,6 +45,8 @@ impl Default for ServerConfig {
             tls: None,
             workers: 0,
             connections_max: 4_096,
+            header_timeout_ms: 10_000,
+            request_timeout_ms: 30_000,
             drain_ms: 10_000,
         }
     }
