@@ -3,6 +3,8 @@
 //! [`World::of`] makes an instance, [`World::member`] adds members, [`World::choose`] asks. A case fits a line.
 #![expect(clippy::panic, clippy::indexing_slicing, reason = "a test helper fails by panicking")]
 
+pub mod scaling;
+
 use std::collections::BTreeMap;
 
 use crate::about::{About, Column, Layout};
