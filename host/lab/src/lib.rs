@@ -1,7 +1,7 @@
 //! Simulated federations and load, and simulators that judge policies.
 //!
 //! [`world`] is a dozen clusters in real cloud regions; [`load`] makes their reports over time, from a seed; [`placement`]
-//! fills clusters, [`routing`] lets a network drift; [`plot`] draws what was found.
+//! fills clusters, [`routing`] lets a network drift, [`scaling`] keeps a service up under a load; [`plot`] draws what was found.
 //!
 //! Invariant: everything follows from a seed. Policies are asked through core's ports, so the lab never knows the engine;
 //! files are read by whoever calls it.
@@ -10,4 +10,5 @@ pub mod load;
 pub mod placement;
 pub mod plot;
 pub mod routing;
+pub mod scaling;
 pub mod world;

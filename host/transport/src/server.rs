@@ -4,6 +4,7 @@
 //! flight finish. axum's own `serve` has none of these bounds.
 
 use std::future::Future;
+use std::io::Cursor;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,14 +21,18 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use subtle::ConstantTimeEq as _;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, Chain, Join, ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::rest::error::Problem;
 use crate::service::ControlPlane;
 use crate::{grpc, rest};
+
+/// What an HTTP/2 client says first (RFC 9113, 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Bounds of the port.
 #[derive(Debug, Clone, Copy)]
@@ -108,6 +113,13 @@ async fn check(guard: Arc<Guard>, request: Request<Body>, next: Next) -> Respons
         // Without a token a browser could be made to change a federation on loopback.
         return Problem::new(StatusCode::FORBIDDEN, "requests of other sites' pages may not change anything")
             .into_response();
+    }
+    if rest::is_too_long(request.headers(), rest::COMPONENT_BYTES_MAX) {
+        return Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the body is larger than anything this server takes",
+        )
+        .into_response();
     }
     match tokio::time::timeout(guard.request_timeout, next.run(request)).await {
         Ok(response) => response,
@@ -200,15 +212,12 @@ pub async fn run(
         let (app, builder, tls, watcher) = (app.clone(), builder.clone(), tls.clone(), graceful.watcher());
         #[expect(clippy::let_underscore_future, reason = "the drain below waits for every connection")]
         let _ = tokio::spawn(async move {
-            match tls {
-                None => serve(&builder, stream, app, watcher).await,
-                // A handshake that fails or takes too long is the client's affair.
-                Some(tls) => {
-                    let handshake = tokio::time::timeout(limits.header_timeout, tls.accept(stream)).await;
-                    if let Ok(Ok(stream)) = handshake {
-                        serve(&builder, stream, app, watcher).await;
-                    }
-                }
+            // Who does not get as far as a first line in time is cut off; that is the client's affair.
+            let opened = tokio::time::timeout(limits.header_timeout, open(stream, tls)).await;
+            match opened {
+                Ok(Ok(Opened::Plain(stream))) => serve(&builder, stream, app, watcher).await,
+                Ok(Ok(Opened::Encrypted(stream))) => serve(&builder, stream, app, watcher).await,
+                Ok(Err(_)) | Err(_) => {}
             }
             drop(place);
         });
@@ -217,6 +226,43 @@ pub async fn run(
     if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not finish in time");
     }
+}
+
+/// A connection whose client has said which protocol it speaks.
+enum Opened {
+    Plain(TcpStream),
+    Encrypted(Box<Spoken<TlsStream<TcpStream>>>),
+}
+
+/// A stream of which the first bytes have been read already.
+type Spoken<S> = Join<Chain<Cursor<Vec<u8>>, ReadHalf<S>>, WriteHalf<S>>;
+
+/// Handshake, and the first bytes: hyper waits for them without a time-out while it finds out the protocol.
+async fn open(stream: TcpStream, tls: Option<TlsAcceptor>) -> std::io::Result<Opened> {
+    let Some(tls) = tls else {
+        let mut first = [0; PREFACE.len()];
+        loop {
+            let length = stream.peek(&mut first).await?;
+            let seen = first.get(..length).unwrap_or_default();
+            if length == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            if length == PREFACE.len() || !PREFACE.starts_with(seen) {
+                return Ok(Opened::Plain(stream));
+            }
+            // Peeking again would find the same bytes at once.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let mut stream = tls.accept(stream).await?;
+    let mut first = Vec::with_capacity(PREFACE.len());
+    while PREFACE.starts_with(&first) && first.len() < PREFACE.len() {
+        if stream.read_buf(&mut first).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    let (read, write) = tokio::io::split(stream);
+    Ok(Opened::Encrypted(Box::new(tokio::io::join(Cursor::new(first).chain(read), write))))
 }
 
 /// Serves one connection to its end.

@@ -4,6 +4,8 @@
 //! [`routing_world`] make instances of those families). A case fits a line.
 #![expect(clippy::panic, clippy::indexing_slicing, reason = "a test helper fails by panicking")]
 
+pub mod scaling;
+
 use std::collections::BTreeMap;
 
 use crate::about::{About, Column, Layout};
@@ -13,7 +15,6 @@ use crate::fleet::LANES;
 use crate::instance::Instance;
 use crate::placement::Placement;
 use crate::routing::{Answer, Routing};
-use crate::scaling::Scaling;
 use crate::settings::{Problem, Settings, Value};
 use crate::{Candidate, Choice, Refusal, placement, routing};
 
@@ -325,15 +326,4 @@ impl<P: Routing> World<P> {
             .max_by_key(|(row, weight)| (*weight, std::cmp::Reverse(*row)))
             .map_or(u32::MAX, |&(row, _)| row)
     }
-}
-
-/// A scaling policy with these settings.
-///
-/// # Errors
-/// What the policy says of its settings.
-pub fn scaling<P: Scaling>(settings: &[(&str, Value)]) -> Result<P, Vec<Problem>> {
-    let values = settings.iter().map(|(path, value)| ((*path).to_owned(), value.clone())).collect();
-    let mut instance = Instance::<P>::default();
-    instance.configure(&P::ABOUT, values, P::new)?;
-    Ok(instance.policy.take().unwrap_or_else(|| panic!("it was configured")))
 }

@@ -9,6 +9,7 @@ use pilothouse_core::slot::SlotId;
 use serde::de::DeserializeOwned;
 
 use super::error::Problem;
+use super::{BODY_BYTES_MAX, is_too_long};
 
 fn invalid(detail: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, detail)
@@ -21,6 +22,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if is_too_long(request.headers(), BODY_BYTES_MAX) {
+            let detail = format!("the body may have at most {BODY_BYTES_MAX} bytes");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, &detail));
+        }
         let bytes = Bytes::from_request(request, state)
             .await
             .map_err(|rejection| Problem::new(rejection.status(), &rejection.body_text()))?;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use utoipa::openapi::OpenApi;
@@ -25,9 +25,16 @@ use utoipa_axum::routes;
 use crate::service::ControlPlane;
 
 /// Largest body of an API request, bytes.
-const BODY_BYTES_MAX: usize = 64 << 10;
+pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;
 /// Largest component, bytes; the loader refuses more than 4 MiB with a better text.
-const COMPONENT_BYTES_MAX: usize = (4 << 20) + 1_024;
+pub(crate) const COMPONENT_BYTES_MAX: usize = (4 << 20) + 1_024;
+
+/// Whether a request says that its body is longer; one that does not say is bounded while it is read.
+pub(crate) fn is_too_long(headers: &HeaderMap, most: usize) -> bool {
+    let length =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    length.is_some_and(|length| length > most as u64)
+}
 
 pub(crate) type Plane = Arc<dyn ControlPlane>;
 

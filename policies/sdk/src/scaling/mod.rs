@@ -1,10 +1,14 @@
 //! Scaling: how many replicas should a group have?
+//!
+//! [`Readings`] are the samples that can be believed; [`Line`] is a straight line through some of them.
 
-mod window;
+mod line;
+mod readings;
 
 use crate::{About, Refusal, Settings};
 
-pub use window::{Line, fresh, known};
+pub use line::Line;
+pub use readings::{Reading, Readings};
 
 pub use crate::bindings::scaling::exports::pilothouse::scaling::scaling::{Request, Sample, Target};
 
@@ -21,6 +25,12 @@ pub trait Scaling: Sized {
     /// # Errors
     /// A refusal, if it cannot say.
     fn scale(&mut self, request: &Request) -> Result<Target, Refusal>;
+}
+
+/// Within the limits of the request; the lower one wins if they cross.
+#[must_use]
+pub fn limited(replicas: f64, request: &Request) -> u32 {
+    (replicas as u32).min(request.max_replicas).max(request.min_replicas)
 }
 
 /// Makes a type the policy of this component.
