@@ -207,8 +207,14 @@ fn a_certificate_that_cannot_be_used_stops_the_start_and_is_named() {
 fn a_stop_lets_the_request_in_flight_finish() {
     let server = Server::start().unwrap();
     let mut stream = connect(&server);
-    let head = b"POST /api/v1/clusters HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 42\r\n\r\n";
+    let head =
+        b"POST /api/v1/clusters HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nexpect: 100-continue\r\n\
+        content-length: 42\r\n\r\n";
     stream.write_all(head).unwrap();
+    // It says so when it waits for the body: from here on the request is in flight.
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(br#"{"id": "c-1", "#).unwrap();
     server.terminate();
     wait_for(|| TcpStream::connect(&server.address).is_err().then_some(())).expect("it accepts no more");

@@ -1,3 +1,5 @@
+//! Laws of the simulator: conservation, foresight, and what more replicas can do.
+
 use super::*;
 
 fn run(trace: &Trace, strategy: &mut dyn Strategy) -> Report {

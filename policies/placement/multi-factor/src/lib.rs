@@ -173,7 +173,6 @@ impl<'a> Inputs<'a> {
 
 /// Scores of 64 rows: one loop without branches and without arrays in between, so that it becomes SIMD in registers.
 #[expect(clippy::indexing_slicing, reason = "arrays of 64, and lanes below 64")]
-#[expect(clippy::needless_range_loop, reason = "twelve arrays go in step")]
 fn score_block(
     scores: &mut [f32; LANES],
     inputs: &Inputs<'_>,
