@@ -31,7 +31,7 @@ mod tests {
     fn every_folder_is_in_the_bundle() {
         let names: Vec<String> =
             ALL.iter().map(|policy| format!("{}/{}", policy.family, policy.name)).collect();
-        for family in ["balancing", "placement"] {
+        for family in ["balancing", "placement", "scaling"] {
             let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(family);
             for entry in std::fs::read_dir(folder).unwrap().flatten().filter(|entry| entry.path().is_dir()) {
                 let name = format!("{family}/{}", entry.file_name().to_string_lossy());
