@@ -1,9 +1,10 @@
 //! What a policy is compared with, and how a policy is asked.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use pilothouse_core::fleet::Fleet;
+use pilothouse_core::fleet::builder::FleetBuilder;
+use pilothouse_core::fleet::geography::Geography;
 use pilothouse_core::policy::Scaling;
 use pilothouse_core::policy::request::{ScalingRequest, ScalingTarget};
 
@@ -12,10 +13,16 @@ use super::Strategy;
 /// A policy behind the host's port. What it refuses or breaks leaves the group as it is.
 #[derive(Debug)]
 pub struct HostedPolicy<'a> {
-    /// The policy.
-    pub port: &'a dyn Scaling,
-    /// What it sees of the fleet; scaling policies see nothing of it today.
-    pub fleet: Arc<Fleet>,
+    port: &'a dyn Scaling,
+    fleet: Fleet,
+}
+
+impl<'a> HostedPolicy<'a> {
+    /// Asks this policy, with an empty fleet: no column of it bears on the size of a group.
+    #[must_use]
+    pub fn new(port: &'a dyn Scaling) -> Self {
+        Self { port, fleet: FleetBuilder::new(Geography::default()).published().clone() }
+    }
 }
 
 impl Strategy for HostedPolicy<'_> {

@@ -7,17 +7,17 @@ use crate::settings::{Problem, Settings, Value};
 /// Replicas serve so much a second in [`load`].
 pub const SERVED_PER_S: f32 = 50.0;
 
-/// A group of some replicas, all ready, that has seen arrivals per second at ends of periods of 15 s; nothing waits.
-/// A replica serves 50 a second and takes 30 s to start.
+/// A group of some replicas, all ready, that has seen arrivals per second at ends of periods of 15 s; what it cannot serve is
+/// turned away, so that nothing waits. A replica serves 50 a second and takes 30 s to start.
 #[must_use]
 pub fn load(arrivals_per_s: &[f32], replicas: u32) -> Request {
     let capacity = SERVED_PER_S * replicas as f32;
     let sample = |(period, &rate): (u64, &f32)| Sample {
         at_ms: period * 15_000,
         arrivals_per_s: rate,
-        completions_per_s: rate,
+        completions_per_s: rate.min(capacity),
         queue_depth: 0.0,
-        utilisation: rate / capacity,
+        utilisation: rate.min(capacity) / capacity,
         service_ms: 1_000.0 / SERVED_PER_S,
         ready_replicas: replicas,
     };
