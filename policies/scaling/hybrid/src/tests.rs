@@ -1,3 +1,5 @@
+//! What the policy answers to loads that are steady, rise, surge, vanish and make no sense.
+
 use super::*;
 use pilothouse_sdk::Value;
 use pilothouse_sdk::testing::scaling::{answer, configured, load, spoiled};
