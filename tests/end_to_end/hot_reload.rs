@@ -50,7 +50,7 @@ fn under_load(server: &Server, work: impl FnOnce()) -> (u64, u64) {
 }
 
 #[test]
-fn swapping_strategies_under_load_loses_no_request() {
+fn swapping_by_api_command_line_and_file_under_load_loses_no_request() {
     let server = with_clusters();
     let swaps = if is_soak() { 1_000 } else { 100 };
     let (asked, failed) = under_load(&server, || {
@@ -58,10 +58,14 @@ fn swapping_strategies_under_load_loses_no_request() {
             let strategy = ["round_robin", "least_loaded", "random", "weighted"][swap % 4];
             server.ok("POST", &format!("/api/cluster/balance?strategy={strategy}"), None).unwrap();
         }
+        server.cli(&["policy", "activate", "balancing/default", "regional"]).unwrap();
+        let dropped = find("balancing", "capability-match").unwrap().bytes;
+        std::fs::write(server.policy_dir().join("mine.wasm"), dropped).unwrap();
+        wait_for(|| (active(&server) == "capability-match").then_some(())).expect("the file became active");
     });
     println!("{swaps} swaps, {asked} requests, {failed} failed");
     assert!(asked > 100 && failed == 0, "{asked} asked, {failed} failed");
-    assert_eq!(server.ok("GET", "/api/v1/slots/balancing/default", None).unwrap()["generation"], swaps);
+    assert_eq!(server.ok("GET", "/api/v1/slots/balancing/default", None).unwrap()["generation"], swaps + 2);
 }
 
 #[test]

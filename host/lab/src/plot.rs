@@ -80,9 +80,12 @@ pub fn lines(frame: Frame<'_>, series: &[Line]) -> Result<String, PlotError> {
             .x_label_area_size(42)
             .y_label_area_size(64)
             .build_cartesian_2d(x, y)?;
+        let plain = |value: &f64| value.to_string();
         chart
             .configure_mesh()
             .light_line_style(WHITE)
+            .x_label_formatter(&plain)
+            .y_label_formatter(&plain)
             .x_desc(frame.x)
             .y_desc(frame.y)
             .label_style(TEXT)
