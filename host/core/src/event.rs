@@ -5,7 +5,8 @@
 use std::collections::VecDeque;
 
 use crate::assignment::Assignment;
-use crate::id::Label;
+use crate::id::{AgentName, Label};
+use crate::placement::ledger::Reservation;
 use crate::registry::MemberChange;
 use crate::scaling;
 use crate::slot::{HistoryEntry, SlotId};
@@ -25,6 +26,12 @@ pub enum EventKind {
     Assigned(Assignment),
     /// An agent was unassigned.
     Unassigned(Assignment),
+    /// A workload had to make room for another.
+    Evicted(Assignment, AgentName),
+    /// Room is held.
+    Reserved(Reservation),
+    /// Room is no longer held, without having been used.
+    Released(Reservation),
     /// A scaling group has another count.
     Scaled(Label, scaling::Change),
 }

@@ -1,7 +1,7 @@
 //! Vocabulary and rules of Pilothouse.
 //!
 //! [`registry`] keeps members, [`fleet`] publishes them as an immutable snapshot, [`eligible`] filters, a port of
-//! [`policy`] advises, [`guardrail`] checks. [`probe`] estimates round-trip times. [`slot`] decides which revision of a
+//! [`policy`] advises, [`guardrail`] checks, [`placement`] commits. [`probe`] estimates round-trip times. [`slot`] decides which revision of a
 //! policy serves.
 //!
 //! Invariant: everything here is a function of its arguments. No clock, randomness, environment, socket, file,
@@ -16,6 +16,7 @@ pub mod fleet;
 pub mod guardrail;
 pub mod id;
 pub mod member;
+pub mod placement;
 pub mod policy;
 pub mod probe;
 pub mod registry;

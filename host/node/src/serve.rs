@@ -222,6 +222,8 @@ async fn register_self(config: &Config, control: &Control, address: SocketAddr) 
         weight: 1.0,
         capabilities: Default::default(),
         services: Default::default(),
+        compliance: Default::default(),
+        accelerator_model: None,
         cost_per_hour: f32::NAN,
         carbon_g_per_kwh: f32::NAN,
         resources: probe.resources(),
@@ -250,6 +252,7 @@ fn spawn_loops(
     tasks.spawn("tick", move |mut stop| async move {
         while stop.sleep(Duration::from_millis(250)).await {
             tick_registry(&hub).await;
+            crate::placement::release_over(&hub);
             slots.tick().await;
         }
     });

@@ -176,6 +176,8 @@ fn write_identity(block: &mut Block, lane: usize, member: &Member, (region, zone
         zone: registration.zone.clone(),
         cluster: registration.cluster.clone(),
         capabilities: registration.capabilities.iter().cloned().collect(),
+        compliance: registration.compliance.clone(),
+        accelerator_model: registration.accelerator_model.clone(),
         identity: identity(registration.id.as_str()),
     };
     block.set_u64(Column::Identity, lane, facts.identity);

@@ -7,6 +7,7 @@ mod decision;
 mod event;
 mod group;
 mod member;
+mod placement;
 mod policy;
 mod slot;
 
@@ -20,6 +21,7 @@ pub(crate) use group::{GroupView, GroupsView};
 pub(crate) use member::{
     ClustersView, MemberView, NodesView, ReportedView, StatusSlotView, StatusView, UnregisteredView,
 };
+pub(crate) use placement::{BulkView, PlacedView, ReservationView, ReservationsView};
 pub(crate) use policy::{LoadedView, PoliciesView, PolicyView};
 pub(crate) use slot::{HistoriesView, HistoryView, ServingView, SlotView, SlotsView};
 
