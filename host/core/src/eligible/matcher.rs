@@ -5,14 +5,13 @@
 //! Invariant: the same filters make the eligible set before a decision and check a commitment after it, so the two cannot
 //! differ. What is not known does not meet a demand; only totals that a member never gave are not held against it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{Filter, Requirement, set_rows};
 use crate::device::{DEVICES_MILLIS_MAX, Devices};
 use crate::fleet::block::Block;
 use crate::fleet::column::{BIT_WORDS, BLOCK_ROWS, Column};
 use crate::fleet::facts::{Interner, MemberFacts};
-use crate::fleet::geography::SAME_ZONE_RTT_MS;
 use crate::fleet::{Fleet, split};
 use crate::id::Label;
 use crate::member::{MemberKind, Resources};
@@ -88,21 +87,7 @@ pub(super) fn bits<'a>(names: &Interner, wanted: impl Iterator<Item = &'a Label>
 /// Round-trip times from the source region to every row, ms; `None` without a source region.
 pub(super) fn round_trips(fleet: &Fleet, requirement: &Requirement) -> Option<Vec<f32>> {
     let source = requirement.source_region.as_ref()?;
-    let mut by_region: BTreeMap<u32, f32> = BTreeMap::new();
-    let zone = fleet.names.symbol(requirement.source_zone.as_ref());
-    let rows = 0..fleet.rows;
-    Some(
-        rows.map(|row| {
-            let Some(facts) = fleet.facts(row) else { return f32::NAN };
-            let Some((block, lane)) = fleet.block(row) else { return f32::NAN };
-            if zone != 0 && block.u32(Column::Zone, lane) == zone && facts.region.as_ref() == Some(source) {
-                return SAME_ZONE_RTT_MS;
-            }
-            let measure = || facts.region.as_ref().map_or(f32::NAN, |to| fleet.geography.rtt_ms(source, to));
-            *by_region.entry(block.u32(Column::Region, lane)).or_insert_with(measure)
-        })
-        .collect(),
-    )
+    Some(fleet.round_trips(source, requirement.source_zone.as_ref()))
 }
 
 /// Symbols of names that are allowed (all, if none is named) and denied.

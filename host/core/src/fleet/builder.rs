@@ -13,6 +13,7 @@ use super::column::{BIT_WORDS, BLOCK_ROWS, Column};
 use super::facts::{BIT_NAMES_MAX, MemberFacts, Names, SYMBOLS_MAX, TooManyNames, identity};
 use super::geography::Geography;
 use super::live::Live;
+use super::measured::Measured;
 use super::{Fleet, split};
 use crate::breaker::Breaker;
 use crate::device::Devices;
@@ -27,6 +28,7 @@ pub struct FleetBuilder {
     published: Fleet,
     names: Names,
     names_changed: bool,
+    measured_changed: bool,
     rows: u32,
 }
 
@@ -43,10 +45,12 @@ impl FleetBuilder {
                 blocks: Vec::new(),
                 names: Arc::new(Names::default()),
                 geography: Arc::new(geography),
+                measured: Arc::default(),
                 live: Arc::new(Live::default()),
             },
             names: Names::default(),
             names_changed: false,
+            measured_changed: false,
             rows: 0,
         }
     }
@@ -143,11 +147,18 @@ impl FleetBuilder {
         self.published.live.set_gate(row, None);
     }
 
+    /// Takes measured round-trip times; the next snapshot has them.
+    pub fn measure(&mut self, measured: Measured) {
+        self.published.measured = Arc::new(measured);
+        self.measured_changed = true;
+    }
+
     /// A new snapshot, if anything changed.
     pub fn publish(&mut self) -> Option<Fleet> {
-        if self.dirty.is_empty() {
+        if self.dirty.is_empty() && !self.measured_changed {
             return None;
         }
+        self.measured_changed = false;
         self.published.epoch += 1;
         self.published.rows = self.rows;
         if self.names_changed {

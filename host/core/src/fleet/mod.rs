@@ -11,6 +11,7 @@ pub mod column;
 pub mod facts;
 pub mod geography;
 pub mod live;
+pub mod measured;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use column::BLOCK_ROWS;
 use facts::{MemberFacts, Names};
 use geography::Geography;
 use live::Live;
+use measured::Measured;
 
 /// One version of the fleet.
 #[derive(Debug, Clone)]
@@ -33,6 +35,8 @@ pub struct Fleet {
     pub names: Arc<Names>,
     /// Where regions are.
     pub geography: Arc<Geography>,
+    /// How far members were measured to be.
+    pub measured: Arc<Measured>,
     /// Counts that change with every decision.
     pub live: Arc<Live>,
 }

@@ -66,8 +66,12 @@ impl<S: Ord + Clone, T: Ord + Clone> Estimates<S, T> {
     pub fn missed(&mut self, source: &S, target: &T, now: Now) {
         let paths = &mut self.entry(source, now).paths;
         match paths.get_mut(target) {
-            Some(path) => path.tried_at = now,
-            None => insert(paths, target, Path::unanswered(now)),
+            Some(path) => path.miss(now),
+            None => {
+                let mut path = Path::unanswered(now);
+                path.miss(now);
+                insert(paths, target, path);
+            }
         }
     }
 
@@ -82,6 +86,20 @@ impl<S: Ord + Clone, T: Ord + Clone> Estimates<S, T> {
     pub fn expected_ms(&self, source: &S, target: &T, now: Now) -> f32 {
         let known = self.sources.get(source).and_then(|known| Some((known, known.paths.get(target)?)));
         known.map_or(f32::NAN, |(known, path)| path.expected_ms(known.volatility, now))
+    }
+
+    /// Every path that is remembered, with the round-trip time to expect, ms.
+    pub fn iter(&self, now: Now) -> impl Iterator<Item = (&S, &T, &Path, f32)> {
+        self.sources.iter().flat_map(move |(source, known)| {
+            let expected_ms = move |path: &Path| path.expected_ms(known.volatility, now);
+            known.paths.iter().map(move |(target, path)| (source, target, path, expected_ms(path)))
+        })
+    }
+
+    /// Forgets the targets that are not wanted any more.
+    pub fn retain(&mut self, wanted: impl Fn(&T) -> bool) {
+        self.sources.values_mut().for_each(|known| known.paths.retain(|target, _| wanted(target)));
+        self.sources.retain(|_, known| !known.paths.is_empty());
     }
 
     /// Which of `targets` to probe now, at most `budget`: two of three refresh the ones that look best, unless they

@@ -12,6 +12,8 @@ const LOWEST_WINDOW_MS: u64 = 60_000;
 /// Gain of the usual value's mean (of logarithms) and of the jitter's.
 const USUAL_GAIN: f32 = 0.25;
 const JITTER_GAIN: f32 = 0.125;
+/// Gain of the loss: some twenty tries are recent.
+const LOSS_GAIN: f32 = 0.05;
 /// Share of a value that its jitter may add.
 const JITTER_SHARE_MAX: f32 = 0.1;
 /// A relative difference above this, and 1 ms, is a change of the path and no noise.
@@ -30,6 +32,10 @@ pub struct Path {
     pub last_ms: f32,
     /// Mean difference between consecutive round-trip times, ms.
     pub jitter_ms: f32,
+    /// Probes and requests so far.
+    pub tries: u32,
+    /// Share of recent tries without an answer, 0..1.
+    pub loss: f32,
     usual_ln: f32,
     lowest_from: Now,
     lowest_ms: f32,
@@ -43,6 +49,8 @@ impl Path {
             seen_at: now,
             last_ms: f32::NAN,
             jitter_ms: 0.0,
+            tries: 0,
+            loss: 0.0,
             usual_ln: f32::NAN,
             lowest_from: now,
             lowest_ms: f32::INFINITY,
@@ -59,6 +67,7 @@ impl Path {
     /// Takes a value; says whether the path changed since the one before and how long ago that was, ms.
     pub(super) fn observe(&mut self, rtt_ms: f32, now: Now) -> Option<(bool, f32)> {
         let rtt_ms = rtt_ms.max(RTT_MIN_MS);
+        self.count(0.0);
         self.take_lowest(rtt_ms, now);
         let (before_ms, before_at) = (self.last_ms, self.seen_at);
         (self.last_ms, self.seen_at, self.tried_at) = (rtt_ms, now, now);
@@ -71,6 +80,20 @@ impl Path {
         self.usual_ln += USUAL_GAIN * (rtt_ms.ln() - self.usual_ln);
         let changed = difference_ms > (CHANGE_MIN * before_ms).max(1.0);
         Some((changed, milliseconds(now.since_ms(before_at))))
+    }
+
+    /// Notes that a probe brought nothing back.
+    pub(super) fn miss(&mut self, now: Now) {
+        self.count(1.0);
+        self.tried_at = now;
+    }
+
+    /// The mean of all tries at first, of the recent ones later.
+    fn count(&mut self, lost: f32) {
+        self.tries = self.tries.saturating_add(1);
+        #[expect(clippy::cast_precision_loss, reason = "above a few tens the gain is fixed")]
+        let gain = (1.0 / self.tries as f32).max(LOSS_GAIN);
+        self.loss += gain * (lost - self.loss);
     }
 
     fn take_lowest(&mut self, rtt_ms: f32, now: Now) {

@@ -85,6 +85,30 @@ fn a_dead_target_does_not_eat_the_budget() {
 }
 
 #[test]
+fn loss_is_the_share_of_tries_without_an_answer_and_forgets() {
+    let mut estimates = Estimates::default();
+    for (step, answered) in [true, false, true, false].into_iter().enumerate() {
+        let now = Now(step as u64);
+        if answered {
+            estimates.observe(&HERE, &"a", 10.0, now);
+        } else {
+            estimates.missed(&HERE, &"a", now);
+        }
+    }
+    let loss = |estimates: &Estimates<_, _>| estimates.path(&HERE, &"a").map(|path| (path.tries, path.loss));
+    assert_eq!(loss(&estimates), Some((4, 0.5)));
+    (0..100).for_each(|_| estimates.observe(&HERE, &"a", 10.0, Now(9)));
+    assert!(loss(&estimates).unwrap().1 < 0.01);
+    estimates.missed(&HERE, &"b", Now(9));
+    assert_eq!(estimates.iter(Now(9)).filter(|(.., expected_ms)| expected_ms.is_nan()).count(), 1);
+    estimates.retain(|target| *target == "b");
+    assert_eq!(
+        estimates.iter(Now(9)).map(|(_, target, path, _)| (*target, path.loss)).collect::<Vec<_>>(),
+        [("b", 1.0)]
+    );
+}
+
+#[test]
 fn memory_is_bounded_and_nonsense_is_ignored() {
     let mut estimates: Estimates<u32, u32> = Estimates::default();
     for index in 0..3_000 {

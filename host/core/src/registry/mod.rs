@@ -18,6 +18,7 @@ use crate::fleet::builder::FleetBuilder;
 use crate::fleet::facts::{TooManyNames, mix};
 use crate::fleet::geography::Geography;
 use crate::fleet::live::MEMBERS_MAX;
+use crate::fleet::measured::Measured;
 use crate::id::MemberId;
 use crate::member::{Health, LoadReport, Member, MemberKind, Registration, Resources, Role, Status};
 use crate::time::{Now, WallMs};
@@ -380,6 +381,11 @@ impl Registry {
     #[must_use]
     pub fn stats(&self, kind: MemberKind) -> Stats {
         Stats::of(self.members().filter(|member| member.registration.kind == kind))
+    }
+
+    /// Takes measured round-trip times for the next snapshot.
+    pub fn measure(&mut self, measured: Measured) {
+        self.builder.measure(measured);
     }
 
     /// A new snapshot, if anything changed since the last one.

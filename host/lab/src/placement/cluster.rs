@@ -93,6 +93,7 @@ impl Cluster {
             write_free(block, lane, node);
         }
         let fleet = Fleet {
+            measured: Arc::default(),
             epoch: 1,
             rows: u32::try_from(nodes.len()).unwrap_or(u32::MAX),
             blocks: blocks.into_iter().map(Arc::new).collect(),
