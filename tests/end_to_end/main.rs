@@ -16,4 +16,5 @@ mod federation;
 mod hot_reload;
 mod openapi;
 mod port;
+mod regions;
 mod scale;

@@ -61,6 +61,12 @@ pub(crate) enum Command {
     },
     /// Agents and their nodes.
     Assignments,
+    /// Regions: how they are, what they have, how far apart they are.
+    #[command(subcommand)]
+    Region(RegionCommand),
+    /// Measured round-trip times from regions to members.
+    #[command(subcommand)]
+    Rtt(RttCommand),
     /// Policies: list, inspect, load, activate, roll back, history.
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -472,6 +478,49 @@ pub(crate) struct AssignArgs {
     /// Strategy, if not the default one.
     #[arg(long)]
     pub(crate) strategy: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RegionCommand {
+    /// All regions.
+    List,
+    /// Health and load. Example: pilothouse region status us-east1
+    Status {
+        /// One region, with its distances; all if left out.
+        region: Option<String>,
+    },
+    /// Resources: total, used, free, and the largest holes. Example: pilothouse region capacity us-east1
+    Capacity {
+        /// One region; all if left out.
+        region: Option<String>,
+    },
+    /// How far regions are from each other.
+    Lag,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RttCommand {
+    /// What is known, by region and member. Example: pilothouse rtt list --from us-east1
+    List {
+        /// Only from this region.
+        #[arg(long)]
+        from: Option<String>,
+        /// Only to this member.
+        #[arg(long)]
+        to: Option<String>,
+        /// At most so many, and never more than 10000.
+        #[arg(long, default_value_t = 1_000)]
+        limit: usize,
+    },
+    /// Tell what was measured. Example: pilothouse rtt sample us-east1 c1 42.5
+    Sample {
+        /// Region it was measured from.
+        from: String,
+        /// The member.
+        to: String,
+        /// Time until the answer, ms; left out = no answer came.
+        rtt_ms: Option<f32>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -47,6 +47,11 @@ impl Report {
         Self { text: text.join("\n"), json }
     }
 
+    /// The text for people.
+    pub(crate) fn into_text(self) -> String {
+        self.text
+    }
+
     /// Writes it to stdout.
     pub(crate) fn print(&self, output: Output) -> anyhow::Result<()> {
         let text = match output {

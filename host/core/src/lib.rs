@@ -1,8 +1,8 @@
 //! Vocabulary and rules of Pilothouse.
 //!
 //! [`registry`] keeps members, [`fleet`] publishes them as an immutable snapshot, [`eligible`] filters, a port of
-//! [`policy`] advises, [`guardrail`] checks, [`placement`] commits. [`probe`] estimates round-trip times. [`slot`] decides which revision of a
-//! policy serves.
+//! [`policy`] advises, [`guardrail`] checks, [`placement`] commits. [`probe`] estimates round-trip times,
+//! [`region`] sums. [`slot`] decides which revision of a policy serves.
 //!
 //! Invariant: everything here is a function of its arguments. No clock, randomness, environment, socket, file,
 //! serialisation or log exists in this crate, and it depends on nothing but `thiserror`.
@@ -19,6 +19,7 @@ pub mod member;
 pub mod placement;
 pub mod policy;
 pub mod probe;
+pub mod region;
 pub mod registry;
 pub mod scaling;
 pub mod slot;

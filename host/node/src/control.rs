@@ -12,6 +12,8 @@ use pilothouse_core::policy::request::{BalancingRequest, Candidate, RoutingReque
 use pilothouse_core::registry::{Recommendation, RegisterError, ReportError, Stats};
 use pilothouse_core::scaling::GroupSpec;
 use pilothouse_core::slot::{HistoryEntry, Origin, SlotId};
+use pilothouse_transport::service::region::{Lag, RegionInfo};
+use pilothouse_transport::service::rtt::{RttFilter, RttInfo, RttSample};
 use pilothouse_transport::service::{
     Activation, Alternative, ControlPlane, Decided, FlowQuery, FlowRoute, FlowTarget, GroupInfo, Identity,
     Pending, PolicyInfo, RouteQuery, ServiceError, SlotInfo, Wanted,
@@ -24,6 +26,8 @@ use crate::decide::question::Question;
 use crate::decide::{self, DecideError, Decider};
 use crate::hub::{Hub, store_failed};
 use crate::metrics;
+use crate::probes::RoundTrips;
+use crate::regions;
 use crate::scaling::{self, Groups};
 use crate::slots::Slots;
 use crate::slots::live::LiveSlot;
@@ -42,6 +46,8 @@ pub struct Control {
     pub decider: Arc<Decider>,
     /// Scaling groups.
     pub groups: Arc<Groups>,
+    /// Measured round-trip times.
+    pub round_trips: Arc<RoundTrips>,
     /// Name of this node.
     pub node_id: MemberId,
 }
@@ -476,6 +482,22 @@ impl ControlPlane for Control {
             Ok(write) => self.when_stored(name, write),
             Err(error) => ready(Err(error)),
         }
+    }
+
+    fn round_trips(&self, filter: &RttFilter) -> Vec<RttInfo> {
+        self.round_trips.list(filter)
+    }
+
+    fn sample_rtt(&self, sample: &RttSample) -> Result<(), ServiceError> {
+        self.round_trips.sample(sample)
+    }
+
+    fn regions(&self) -> Vec<RegionInfo> {
+        regions::all(&self.hub)
+    }
+
+    fn lags(&self, from: Option<&Label>) -> Vec<Lag> {
+        regions::lags(&self.hub, from)
     }
 
     fn events_since(&self, sequence: u64, limit: usize) -> (Vec<Event>, bool) {

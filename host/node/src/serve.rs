@@ -29,6 +29,7 @@ use crate::decide::Decider;
 use crate::decide::log::DecisionLog;
 use crate::hub::Hub;
 use crate::policy_dir::{DEBOUNCE_MS, PolicyDir};
+use crate::probes::{self, RoundTrips};
 use crate::scaling::{Groups, Webhook};
 use crate::slots::library::Library;
 use crate::slots::live::FaultReport;
@@ -84,6 +85,8 @@ pub async fn start(config: &Config, program: Option<std::path::PathBuf>) -> anyh
     let Incoming { reports, calls } = incoming;
     spawn_loops(config, &control, reports, &mut tasks);
     spawn_scaling(&control, calls, &mut tasks);
+    let region = config.server.region.as_deref().map(Label::parse).transpose()?;
+    probes::spawn(&config.routing, region, &control.node_id, &control.round_trips, &mut tasks);
     let limits = Limits {
         connections_max: config.server.connections_max,
         header_timeout: Duration::from_millis(config.server.header_timeout_ms),
@@ -170,7 +173,8 @@ fn open(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<
         }
     };
     let groups = Arc::new(Groups::open(Arc::clone(&hub), webhook)?);
-    Ok((Control { hub, slots, decider, groups, node_id }, Incoming { reports, calls }))
+    let round_trips = Arc::new(RoundTrips::new(Arc::clone(&hub), config.routing.measured_for_ms));
+    Ok((Control { hub, slots, decider, groups, round_trips, node_id }, Incoming { reports, calls }))
 }
 
 fn budget(family: Family, config: &BudgetConfig) -> Budget {
@@ -214,8 +218,8 @@ async fn register_self(config: &Config, control: &Control, address: SocketAddr) 
         kind: MemberKind::Node,
         endpoint: address.to_string(),
         hostname: pilothouse_member::hostname(),
-        region: None,
-        zone: None,
+        region: config.server.region.as_deref().map(Label::parse).transpose()?,
+        zone: config.server.zone.as_deref().map(Label::parse).transpose()?,
         cluster: None,
         role: Role::Leader,
         capacity: config.server.max_agents,

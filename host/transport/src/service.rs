@@ -4,6 +4,8 @@
 //! wire format is known here.
 
 pub mod placement;
+pub mod region;
+pub mod rtt;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -414,6 +416,18 @@ pub trait ControlPlane: placement::PlacementPlane + Send + Sync + 'static {
     fn sample_group(&self, name: &Label, sample: ScalingSample) -> Result<(), ServiceError>;
     /// Sets the count by hand, within the group's limits.
     fn scale_group(&self, name: Label, wanted: Wanted) -> Pending<GroupInfo>;
+
+    /// What is known of ways from regions to members.
+    fn round_trips(&self, filter: &rtt::RttFilter) -> Vec<rtt::RttInfo>;
+    /// Takes a try to reach a member.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    fn sample_rtt(&self, sample: &rtt::RttSample) -> Result<(), ServiceError>;
+    /// All regions, by name.
+    fn regions(&self) -> Vec<region::RegionInfo>;
+    /// How far regions are from each other, or one from the others.
+    fn lags(&self, from: Option<&Label>) -> Vec<region::Lag>;
 
     /// Events after a number; the flag says that some are no longer kept.
     fn events_since(&self, sequence: u64, limit: usize) -> (Vec<Event>, bool);

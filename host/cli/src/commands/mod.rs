@@ -7,6 +7,7 @@ mod events;
 mod grammar;
 mod inspect;
 mod place;
+mod region;
 mod remote;
 mod serve;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{grammar, place};
+use super::{grammar, place, region};
 use crate::args::{
     ClusterCommand, Command, GroupCommand, NodeCommand, PolicyCommand, ScaleCommand, SlotCommand,
 };
@@ -108,6 +108,8 @@ pub(super) fn run(client: &Client, command: Command) -> anyhow::Result<Report> {
             Report::list(client.get("/api/cluster/assignments")?, "assignments", ASSIGNMENTS)
         }
         Command::Scale(command) => scale(client, command)?,
+        Command::Region(command) => region::region(client, command)?,
+        Command::Rtt(command) => region::rtt(client, command)?,
         Command::Policy(command) => policy(client, command)?,
         Command::Slot(SlotCommand::List) => Report::list(client.get("/api/v1/slots")?, "slots", SLOTS),
         Command::Slot(SlotCommand::Get { slot }) => {

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use pilothouse_core::id::{Label, MemberId};
 
-use super::Config;
+use super::{Config, RoutingConfig};
 
 /// Largest configuration file, bytes.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// Most probes in a period: as many members as are remembered of a region.
+const PROBES_MAX: u64 = 1_024;
 
 /// Why a configuration is no good.
 #[derive(Debug, thiserror::Error)]
@@ -73,13 +75,17 @@ pub fn parse(text: &str) -> Result<Config, ConfigError> {
 /// # Errors
 /// [`ConfigError::Value`] for the first bad one.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
-    let Config { server, registry, policies, scaling, regions, rtt } = config;
+    let Config { server, registry, policies, routing, scaling, regions, rtt } = config;
     if let Some(url) = &scaling.webhook
         && !(url.starts_with("http://") || url.starts_with("https://"))
     {
         return Err(bad("scaling.webhook", url, "use http://HOST:PORT/PATH"));
     }
     name("server.node-id", &server.node_id, |text| MemberId::parse(text).map(drop))?;
+    for (key, text) in [("server.region", &server.region), ("server.zone", &server.zone)] {
+        name(key, text.as_deref().unwrap_or("none"), |text| Label::parse(text).map(drop))?;
+    }
+    check_routing(routing)?;
     at_least("server.connections-max", server.connections_max as u64, 1)?;
     at_least("server.header-timeout-ms", server.header_timeout_ms, 10)?;
     at_least("server.request-timeout-ms", server.request_timeout_ms, 10)?;
@@ -122,6 +128,19 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+fn check_routing(routing: &RoutingConfig) -> Result<(), ConfigError> {
+    at_most("routing.probes-per-period", routing.probes_per_period as u64, PROBES_MAX)?;
+    at_least("routing.probe-period-ms", routing.probe_period_ms, 10)?;
+    at_least("routing.probe-timeout-ms", routing.probe_timeout_ms, 1)?;
+    at_most("routing.probe-timeout-ms", routing.probe_timeout_ms, 60_000)?;
+    at_least("routing.probes-in-flight", routing.probes_in_flight as u64, 1)?;
+    at_most("routing.probes-in-flight", routing.probes_in_flight as u64, 64)?;
+    match &routing.probe_path {
+        Some(path) if !path.starts_with('/') => Err(bad("routing.probe-path", path, "begin it with `/`")),
+        _ => Ok(()),
+    }
 }
 
 fn bad(key: &str, value: impl ToString, problem: &str) -> ConfigError {
@@ -174,6 +193,9 @@ mod tests {
             ("[server]\nnode-id = \"a b\"", "server.node-id"),
             ("[registry]\noffline-after-ms = 1", "registry.offline-after-ms` is 1: use at least 30000"),
             ("[registry]\nmass-loss-share = nan", "registry.mass-loss-share"),
+            ("[server]\nregion = \"a b\"", "server.region"),
+            ("[routing]\nprobe-path = \"healthz\"", "begin it with `/`"),
+            ("[routing]\nprobes-in-flight = 0", "routing.probes-in-flight` is 0: use at least 1"),
             ("[regions.x]\nlatitude = 91.0\nlongitude = 0.0", "regions.x.latitude"),
             ("[[rtt]]\nfrom = \"a\"\nto = \"b\"\nms = -1.0", "rtt.0.ms"),
         ] {

@@ -10,6 +10,7 @@ mod load;
 mod policies;
 mod regions;
 mod registry;
+mod routing;
 mod scaling;
 mod server;
 
@@ -21,6 +22,7 @@ pub use load::{ConfigError, check, load, parse};
 pub use policies::{BudgetConfig, PoliciesConfig};
 pub use regions::{RegionConfig, RttConfig};
 pub use registry::{HealthConfig, RegistryConfig, ThresholdsConfig};
+pub use routing::RoutingConfig;
 pub use scaling::ScalingConfig;
 pub use server::{ServerConfig, TlsConfig};
 
@@ -34,6 +36,8 @@ pub struct Config {
     pub registry: RegistryConfig,
     /// Policies: where they come from and what they may use.
     pub policies: PoliciesConfig,
+    /// Routing: measuring how far members are.
+    pub routing: RoutingConfig,
     /// Scaling: who is told of changes.
     pub scaling: ScalingConfig,
     /// Regions with their coordinates, by name: `[regions.us-east-1]`. Needed for distances that nobody measured.

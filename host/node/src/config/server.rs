@@ -16,6 +16,10 @@ pub struct ServerConfig {
     pub data_dir: PathBuf,
     /// Name of this node in the cluster API.
     pub node_id: String,
+    /// Region of this node: where its probes of other members start.
+    pub region: Option<String>,
+    /// Zone of this node in its region.
+    pub zone: Option<String>,
     /// Most agents that this node takes itself.
     pub max_agents: u32,
     /// File with the bearer token that every request must carry; without it only loopback may be used.
@@ -40,6 +44,8 @@ impl Default for ServerConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 8151)),
             data_dir: PathBuf::from(".pilothouse"),
             node_id: "node-1".to_owned(),
+            region: None,
+            zone: None,
             max_agents: 10,
             token_file: None,
             tls: None,

@@ -40,7 +40,7 @@ pub(crate) type Plane = Arc<dyn ControlPlane>;
 
 /// All routes, and what they are to programs.
 fn described() -> (Router<Plane>, OpenApi) {
-    use v1::{decisions, groups, members, placements, policies, slots};
+    use v1::{decisions, groups, members, placements, policies, regions, rtt, slots};
     let uploads = OpenApiRouter::new()
         .routes(routes!(policies::list, policies::load))
         .layer(DefaultBodyLimit::max(COMPONENT_BYTES_MAX));
@@ -80,6 +80,10 @@ fn described() -> (Router<Plane>, OpenApi) {
         .routes(routes!(groups::one, groups::remove))
         .routes(routes!(groups::sample))
         .routes(routes!(groups::scale))
+        .routes(routes!(rtt::list, rtt::sample))
+        .routes(routes!(regions::list))
+        .routes(routes!(regions::one))
+        .routes(routes!(regions::lag_matrix))
         .routes(routes!(events::follow))
         .routes(routes!(healthy))
         .routes(routes!(ready))

@@ -12,8 +12,9 @@ use super::Answer;
 use super::requirement::RequirementBody;
 use crate::rest::Plane;
 use crate::rest::error::Problem;
-use crate::rest::extract::{Body, Query, member_id};
+use crate::rest::extract::{Body, Query, member_id, optional_label};
 use crate::rest::views::{DecidedView, DecisionsView, FlowView};
+use crate::service::rtt::RttSample;
 use crate::service::{FlowQuery, RouteQuery, ServiceError};
 
 /// Least urgent traffic class.
@@ -83,6 +84,11 @@ pub(crate) async fn flow(State(plane): State<Plane>, Body(body): Body<FlowBody>)
 pub(crate) struct OutcomeBody {
     member: String,
     success: bool,
+    /// Region that the work came from; with `rtt_ms` it says how far the member was.
+    source: Option<String>,
+    /// Time to reach the member, as measured by the one who sent the work.
+    #[schema(minimum = 0, maximum = 60_000)]
+    rtt_ms: Option<f32>,
 }
 
 /// It was counted.
@@ -91,14 +97,34 @@ pub(crate) struct AcceptedView {
     accepted: bool,
 }
 
+impl AcceptedView {
+    pub(super) const YES: Self = Self { accepted: true };
+}
+
 /// Takes the result of work.
 #[utoipa::path(post, path = "/api/v1/outcomes", request_body = OutcomeBody, responses((status = 200, body = AcceptedView)))]
 pub(crate) async fn outcome(
     State(plane): State<Plane>,
     Body(body): Body<OutcomeBody>,
 ) -> Answer<AcceptedView> {
-    plane.outcome(&member_id(&body.member)?, body.success)?;
-    Ok(Json(AcceptedView { accepted: true }))
+    let member = member_id(&body.member)?;
+    let sample = match (optional_label("source", body.source.as_deref())?, body.rtt_ms) {
+        (None, None) => None,
+        (Some(source), Some(rtt_ms)) => {
+            let sample = RttSample { source, target: member.clone(), rtt_ms: Some(rtt_ms) };
+            sample.check()?;
+            Some(sample)
+        }
+        _ => {
+            let problem = "give both `source` and `rtt_ms`, or none".to_owned();
+            return Err(ServiceError::Invalid { field: "rtt_ms".to_owned(), problem }.into());
+        }
+    };
+    plane.outcome(&member, body.success)?;
+    if let Some(sample) = sample {
+        plane.sample_rtt(&sample)?;
+    }
+    Ok(Json(AcceptedView::YES))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -12,6 +12,7 @@ use crate::rest::Plane;
 use crate::rest::extract::{Body, labels, member_id, optional_label};
 use crate::rest::views::{ClustersView, MemberView, NodesView, ReportedView, UnregisteredView};
 use crate::service::ServiceError;
+use crate::service::rtt::RttSample;
 
 /// Agents of a cluster that does not say how many it can run.
 const MAX_AGENTS_DEFAULT: u32 = 100;
@@ -180,6 +181,8 @@ pub(crate) struct LoadBody {
     max_agents: Option<u32>,
     queue_depth: Option<u32>,
     latency_ms: Option<f32>,
+    /// Region from which `latency_ms` was measured as a round trip, if it was; it then counts as one.
+    latency_source: Option<String>,
     error_rate: Option<f32>,
     /// Free thousandths of each accelerator device, at most 16.
     #[schema(max_items = 16)]
@@ -202,6 +205,7 @@ pub(crate) async fn report(
         max_agents,
         queue_depth,
         latency_ms,
+        latency_source,
         error_rate,
         free_devices,
     } = body;
@@ -219,7 +223,15 @@ pub(crate) async fn report(
         devices,
         ..LoadReport::default()
     };
-    Ok(Json(plane.report(&member_id(&id)?, &report)?.into()))
+    let id = member_id(&id)?;
+    let sample = match (optional_label("latency_source", latency_source.as_deref())?, latency_ms) {
+        (Some(source), Some(_)) => Some(RttSample { source, target: id.clone(), rtt_ms: latency_ms }),
+        _ => None,
+    };
+    sample.as_ref().map(RttSample::check).transpose()?;
+    let told = plane.report(&id, &report)?;
+    sample.map(|sample| plane.sample_rtt(&sample)).transpose()?;
+    Ok(Json(told.into()))
 }
 
 /// What is free of each device, checked.

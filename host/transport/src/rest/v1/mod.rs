@@ -1,11 +1,13 @@
-//! `/api/v1`: clusters, decisions, slots, policies and scaling groups.
+//! `/api/v1`: clusters, regions, decisions, slots, policies and scaling groups.
 
 pub(crate) mod decisions;
 pub(crate) mod groups;
 pub(crate) mod members;
 pub(crate) mod placements;
 pub(crate) mod policies;
+pub(crate) mod regions;
 mod requirement;
+pub(crate) mod rtt;
 pub(crate) mod slots;
 
 use axum::Json;

@@ -9,6 +9,8 @@ mod group;
 mod member;
 mod placement;
 mod policy;
+mod region;
+mod rtt;
 mod slot;
 
 use pilothouse_core::member::{Health, Role, Status};
@@ -23,6 +25,8 @@ pub(crate) use member::{
 };
 pub(crate) use placement::{BulkView, PlacedView, ReservationView, ReservationsView};
 pub(crate) use policy::{LoadedView, PoliciesView, PolicyView};
+pub(crate) use region::{LagMatrixView, LagView, RegionStatusView, RegionView, RegionsView};
+pub(crate) use rtt::{RttListView, RttView};
 pub(crate) use slot::{HistoriesView, HistoryView, ServingView, SlotView, SlotsView};
 
 pub(crate) fn time(at: WallMs) -> String {
