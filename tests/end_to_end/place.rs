@@ -189,3 +189,39 @@ fn important_work_evicts_the_least_important_that_is_enough_and_never_its_equals
     let left = server.cli(&["assignments"]).unwrap();
     assert!(left.contains("urgent") && left.contains("equal") && !left.contains("lower"), "{left}");
 }
+
+#[test]
+fn a_rebalancing_plan_is_shown_then_executed_once_and_never_makes_it_worse() {
+    let mut server = federation();
+    let nothing: Value = json_of(&server, &["rebalance", "suggest"]);
+    assert_eq!(nothing["moves"], json!([]), "an empty fleet is even");
+    for number in 0..6 {
+        let name = format!("w-{number}");
+        place(&server, &[&name, "--spec", "cpu:1", "--constraints", "zone:b"]).unwrap();
+    }
+    let pinned = json_of(&server, &["rebalance", "suggest"]);
+    assert_eq!(pinned["moves"], json!([]), "their zone is a hard constraint: {pinned}");
+    for number in 0..6 {
+        server.cli(&["unassign", &format!("w-{number}")]).unwrap();
+    }
+    for number in 0..6 {
+        let name = format!("w-{number}");
+        place(&server, &[&name, "--spec", "cpu:1", "--strategy", "bin-pack"]).unwrap();
+    }
+    let plan = json_of(&server, &["rebalance", "suggest"]);
+    let moves = plan["moves"].as_array().unwrap();
+    assert_eq!(moves.len(), 1, "one per cent of six is at least one: {plan}");
+    assert!(plan["imbalance_after"].as_f64() < plan["imbalance_before"].as_f64(), "{plan}");
+    let id = plan["id"].as_str().unwrap();
+    let done = json_of(&server, &["rebalance", "execute", id]);
+    assert_eq!(done["moved"], json!([moves[0]["workload"]]), "{done}");
+    assert!(server.cli(&["rebalance", "execute", id]).is_err(), "only once");
+    let to = moves[0]["to"].as_str().unwrap().to_owned();
+    server.restart().unwrap();
+    assert_eq!(used_cpu(&server, &to), 1_000, "the move is durable");
+}
+
+fn json_of(server: &Server, arguments: &[&str]) -> Value {
+    let answer = server.cli(&[&["--output", "json"] as &[&str], arguments].concat()).unwrap();
+    serde_json::from_str(&answer).unwrap()
+}

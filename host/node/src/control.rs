@@ -24,6 +24,7 @@ use crate::decide::question::Question;
 use crate::decide::{self, DecideError, Decider};
 use crate::hub::{Hub, store_failed};
 use crate::metrics;
+use crate::placement::Rebalancing;
 use crate::scaling::{self, Groups};
 use crate::slots::Slots;
 use crate::slots::live::LiveSlot;
@@ -42,6 +43,8 @@ pub struct Control {
     pub decider: Arc<Decider>,
     /// Scaling groups.
     pub groups: Arc<Groups>,
+    /// Rebalancing plans.
+    pub rebalancing: Arc<Rebalancing>,
     /// Name of this node.
     pub node_id: MemberId,
 }

@@ -71,6 +71,21 @@ impl FleetBuilder {
         Ok(())
     }
 
+    /// A copy with live counts of its own.
+    #[must_use]
+    pub fn what_if(&self) -> Self {
+        let live = Arc::new(Live::default());
+        (0..self.rows).for_each(|row| live.copy_from(self.live(), row));
+        Self {
+            master: self.master.clone(),
+            dirty: self.dirty.clone(),
+            published: Fleet { live, ..self.published.clone() },
+            names: self.names.clone(),
+            names_changed: self.names_changed,
+            rows: self.rows,
+        }
+    }
+
     /// Live counts of all snapshots.
     #[must_use]
     pub fn live(&self) -> &Arc<Live> {

@@ -359,6 +359,20 @@ impl Registry {
         self.rewrite(id);
     }
 
+    /// A copy in which changes can be tried: nothing that happens in it is seen by decisions.
+    #[must_use]
+    pub fn what_if(&self) -> Self {
+        Self {
+            rules: self.rules,
+            entries: self.entries.clone(),
+            builder: self.builder.what_if(),
+            emptied: self.emptied.clone(),
+            free: self.free.clone(),
+            next_row: self.next_row,
+            mass_loss: self.mass_loss,
+        }
+    }
+
     /// One member.
     #[must_use]
     pub fn member(&self, id: &MemberId) -> Option<&Member> {

@@ -5,6 +5,7 @@ pub(crate) mod groups;
 pub(crate) mod members;
 pub(crate) mod placements;
 pub(crate) mod policies;
+pub(crate) mod rebalance;
 mod requirement;
 pub(crate) mod slots;
 

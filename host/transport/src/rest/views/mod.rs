@@ -9,6 +9,7 @@ mod group;
 mod member;
 mod placement;
 mod policy;
+mod rebalance;
 mod slot;
 
 use pilothouse_core::member::{Health, Role, Status};
@@ -23,6 +24,7 @@ pub(crate) use member::{
 };
 pub(crate) use placement::{BulkView, PlacedView, ReservationView, ReservationsView};
 pub(crate) use policy::{LoadedView, PoliciesView, PolicyView};
+pub(crate) use rebalance::{PlanView, PlansView, RebalancedView};
 pub(crate) use slot::{HistoriesView, HistoryView, ServingView, SlotView, SlotsView};
 
 pub(crate) fn time(at: WallMs) -> String {
