@@ -15,6 +15,7 @@ mod curl;
 mod federation;
 mod hot_reload;
 mod openapi;
+mod place;
 mod port;
 mod regions;
 mod scale;

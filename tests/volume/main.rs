@@ -10,6 +10,7 @@
 
 mod fleet;
 mod memory;
+mod placements;
 mod swaps;
 
 use std::collections::BTreeSet;

@@ -49,6 +49,9 @@ pub(crate) enum Command {
     Scale(ScaleCommand),
     /// Where does a workload live? Example: pilothouse place vm-001 --spec cpu:4,memory:8192 --constraints max-latency:50
     Place(Box<PlaceArgs>),
+    /// Move work so that the fleet is more even: suggest a plan, execute it.
+    #[command(subcommand)]
+    Rebalance(RebalanceCommand),
     /// Room that is held: list, confirm, release.
     #[command(subcommand)]
     Reservation(ReservationCommand),
@@ -448,6 +451,23 @@ pub(crate) struct PlaceArgs {
     /// All of them or none.
     #[arg(long)]
     pub(crate) whole: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RebalanceCommand {
+    /// Ask the placement policy for a plan. Nothing moves yet.
+    Suggest {
+        /// cluster or node.
+        #[arg(long, default_value = "cluster")]
+        kind: String,
+    },
+    /// Plans that wait.
+    List,
+    /// Execute a plan. Example: pilothouse rebalance execute r-1-1
+    Execute {
+        /// The plan.
+        id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

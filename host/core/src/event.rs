@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use crate::assignment::Assignment;
 use crate::id::{AgentName, Label};
 use crate::placement::ledger::Reservation;
+use crate::rebalance::{Plan, Summary};
 use crate::registry::MemberChange;
 use crate::scaling;
 use crate::slot::{HistoryEntry, SlotId};
@@ -32,6 +33,10 @@ pub enum EventKind {
     Reserved(Reservation),
     /// Room is no longer held, without having been used.
     Released(Reservation),
+    /// A rebalancing plan waits for its execution.
+    Planned(Box<Plan>),
+    /// A rebalancing plan was executed.
+    Rebalanced(Box<Summary>),
     /// A scaling group has another count.
     Scaled(Label, scaling::Change),
 }

@@ -26,6 +26,7 @@ use crate::decide::question::Question;
 use crate::decide::{self, DecideError, Decider};
 use crate::hub::{Hub, store_failed};
 use crate::metrics;
+use crate::placement::Rebalancing;
 use crate::probes::RoundTrips;
 use crate::regions;
 use crate::scaling::{self, Groups};
@@ -48,6 +49,8 @@ pub struct Control {
     pub groups: Arc<Groups>,
     /// Measured round-trip times.
     pub round_trips: Arc<RoundTrips>,
+    /// Rebalancing plans.
+    pub rebalancing: Arc<Rebalancing>,
     /// Name of this node.
     pub node_id: MemberId,
 }

@@ -12,7 +12,7 @@ pub mod control;
 pub mod decide;
 pub mod hub;
 mod metrics;
-mod placement;
+pub mod placement;
 mod policy_dir;
 pub mod probes;
 mod records;

@@ -1,4 +1,4 @@
-//! `place` and `reservation`: where workloads live.
+//! `place`, `reservation` and `rebalance`: where workloads live.
 //!
 //! arguments or a file -> [`super::grammar`] -> `/api/v1/place`, `/api/v1/place/bulk`, `/api/v1/reservations`
 //!
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::grammar;
-use crate::args::{PlaceArgs, ReservationCommand};
+use crate::args::{PlaceArgs, RebalanceCommand, ReservationCommand};
 use crate::client::Client;
 use crate::output::{Report, text};
 
@@ -33,6 +33,9 @@ const BULK: &[(&str, &str)] = &[
     ("EVICTED", "place.evicted"),
     ("PROBLEM", "problem"),
 ];
+
+const PLANS: &[(&str, &str)] =
+    &[("PLAN", "id"), ("CAUSE", "cause"), ("BEFORE", "imbalance_before"), ("AFTER", "imbalance_after")];
 
 /// One workload of a file, or of the arguments.
 #[derive(Debug, Default, Deserialize)]
@@ -187,4 +190,41 @@ pub(super) fn reservation(client: &Client, command: &ReservationCommand) -> anyh
             Report::new(answer, line)
         }
     })
+}
+
+/// Suggests, shows and executes plans.
+pub(super) fn rebalance(client: &Client, command: RebalanceCommand) -> anyhow::Result<Report> {
+    Ok(match command {
+        RebalanceCommand::Suggest { kind } => {
+            plan(client.post("/api/v1/rebalance", &json!({ "kind": kind }))?)
+        }
+        RebalanceCommand::List => Report::list(client.get("/api/v1/rebalance")?, "plans", PLANS),
+        RebalanceCommand::Execute { id } => {
+            let answer = client.post(&format!("/api/v1/rebalance/{id}/execute"), &Value::Null)?;
+            let count = |list: &str| answer.get(list).and_then(Value::as_array).map_or(0, Vec::len);
+            let (moved, failed, left) = (count("moved"), count("failed"), count("not_started"));
+            Report::new(answer, format!("{moved} moved, {failed} failed, {left} not started"))
+        }
+    })
+}
+
+fn plan(answer: Value) -> Report {
+    let id = text(&answer, "id");
+    let (before, after) = (text(&answer, "imbalance_before"), text(&answer, "imbalance_after"));
+    let mut lines = vec![format!("{id}: fullest member over the mean {before} -> {after}")];
+    let list = |name: &str| answer.get(name).and_then(Value::as_array).into_iter().flatten();
+    for planned in list("moves") {
+        let (workload, from, to) = (text(planned, "workload"), text(planned, "from"), text(planned, "to"));
+        lines.push(format!("  {workload}  {from} -> {to}  gain {}", text(planned, "gain")));
+    }
+    for refused in list("refused") {
+        lines.push(format!("  not {}: {}", text(refused, "workload"), text(refused, "why")));
+    }
+    let next = if list("moves").next().is_some() {
+        format!("next: pilothouse rebalance execute {id}")
+    } else {
+        "nothing is worth moving".to_owned()
+    };
+    lines.push(next);
+    Report::new(answer, lines.join("\n"))
 }

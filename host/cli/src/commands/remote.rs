@@ -92,6 +92,7 @@ pub(super) fn run(client: &Client, command: Command) -> anyhow::Result<Report> {
             flow(client.post("/api/v1/flows", &body)?)
         }
         Command::Place(args) => place::run(client, &args)?,
+        Command::Rebalance(command) => place::rebalance(client, command)?,
         Command::Reservation(command) => place::reservation(client, &command)?,
         Command::Assign(args) => {
             let body =

@@ -8,6 +8,7 @@
 
 mod bulk;
 mod preempt;
+mod rebalance;
 
 use std::sync::Arc;
 
@@ -15,11 +16,13 @@ use pilothouse_core::assignment::Assignment;
 use pilothouse_core::eligible::Requirement;
 use pilothouse_core::event::EventKind;
 use pilothouse_core::id::{AgentName, MemberId};
+use pilothouse_core::member::MemberKind;
 use pilothouse_core::placement::commit::{self, NotCommitted};
 use pilothouse_core::placement::ledger::{Ledger, RESERVATION_TTL_MS_MAX, Reservation, ReservationId};
 use pilothouse_core::placement::{RELATIONS_MAX, Terms};
 use pilothouse_core::policy::Family;
 use pilothouse_core::policy::request::PlacementRequest;
+use pilothouse_core::rebalance::{Cause, Plan, PlanId, Summary};
 use pilothouse_core::registry::Registry;
 use pilothouse_core::time::Now;
 use pilothouse_store::{Pending as Write, StoreError, TxnOutcome};
@@ -32,6 +35,8 @@ use crate::control::Control;
 use crate::decide::question::Question;
 use crate::hub::{Hub, store_failed};
 use crate::slots::live::LiveSlot;
+
+pub use rebalance::Rebalancing;
 
 /// How often a decision is repeated because the chosen member was taken in the meantime.
 const COMMIT_TRIES: usize = 16;
@@ -244,7 +249,7 @@ fn not_committed(error: &NotCommitted) -> ServiceError {
 }
 
 fn info(held: Reservation, now: Now) -> ReservationInfo {
-    let Reservation { id, member, terms, until } = held;
+    let Reservation { id, member, terms, until, devices: _ } = held;
     ReservationInfo { id, member, terms, left_ms: until.since_ms(now) }
 }
 
@@ -286,6 +291,23 @@ impl PlacementPlane for Control {
             write.await.map_err(|error| store_failed(&error))?;
             Ok(assignment)
         })
+    }
+
+    fn suggest(&self, kind: MemberKind, by: String) -> Pending<Plan> {
+        let control = self.clone();
+        Box::pin(async move {
+            let plan = tokio::task::spawn_blocking(move || control.plan(kind, Cause::Asked { by }));
+            plan.await.map_err(|_| ServiceError::Busy)?
+        })
+    }
+
+    fn plans(&self) -> Vec<Plan> {
+        self.rebalancing.lock().plans().cloned().collect()
+    }
+
+    fn execute(&self, id: PlanId) -> Pending<Summary> {
+        let control = self.clone();
+        Box::pin(async move { control.carry_out(id).await })
     }
 
     fn release(&self, id: ReservationId) -> Result<ReservationInfo, ServiceError> {

@@ -40,7 +40,7 @@ pub(crate) type Plane = Arc<dyn ControlPlane>;
 
 /// All routes, and what they are to programs.
 fn described() -> (Router<Plane>, OpenApi) {
-    use v1::{decisions, groups, members, placements, policies, regions, rtt, slots};
+    use v1::{decisions, groups, members, placements, policies, rebalance, regions, rtt, slots};
     let uploads = OpenApiRouter::new()
         .routes(routes!(policies::list, policies::load))
         .layer(DefaultBodyLimit::max(COMPONENT_BYTES_MAX));
@@ -66,6 +66,8 @@ fn described() -> (Router<Plane>, OpenApi) {
         .routes(routes!(placements::reservations))
         .routes(routes!(placements::confirm))
         .routes(routes!(placements::release))
+        .routes(routes!(rebalance::suggest, rebalance::plans))
+        .routes(routes!(rebalance::execute))
         .routes(routes!(decisions::flow))
         .routes(routes!(decisions::outcome))
         .routes(routes!(decisions::list))

@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use pilothouse_core::assignment::Assignment;
 use pilothouse_core::id::{AgentName, MemberId};
+use pilothouse_core::member::MemberKind;
 use pilothouse_core::placement::Terms;
 use pilothouse_core::placement::ledger::ReservationId;
+use pilothouse_core::rebalance::{Plan, PlanId, Summary};
 
 use super::{Decided, Pending, ServiceError};
 
@@ -83,6 +85,12 @@ pub trait PlacementPlane {
     fn reservations(&self) -> Vec<ReservationInfo>;
     /// Turns a reservation into an assignment.
     fn confirm(&self, id: ReservationId, workload: AgentName) -> Pending<Assignment>;
+    /// What would be better, as a plan that waits for its execution.
+    fn suggest(&self, kind: MemberKind, by: String) -> Pending<Plan>;
+    /// Plans that wait, oldest first.
+    fn plans(&self) -> Vec<Plan>;
+    /// Executes a plan once, if it still holds.
+    fn execute(&self, id: PlanId) -> Pending<Summary>;
     /// Gives a reservation's room back.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ pub(crate) mod groups;
 pub(crate) mod members;
 pub(crate) mod placements;
 pub(crate) mod policies;
+pub(crate) mod rebalance;
 pub(crate) mod regions;
 mod requirement;
 pub(crate) mod rtt;

@@ -55,6 +55,16 @@ impl From<&Event> for EventView {
             ),
             EventKind::Reserved(held) => ("reservation.made".to_owned(), None, reservation(held)),
             EventKind::Released(held) => ("reservation.released".to_owned(), None, reservation(held)),
+            EventKind::Planned(plan) => (
+                "rebalance.planned".to_owned(),
+                Some(plan.id.to_string()),
+                json!({ "moves": plan.moves.len(), "before": plan.before.ratio(), "after": plan.after.ratio() }),
+            ),
+            EventKind::Rebalanced(summary) => (
+                "rebalance.executed".to_owned(),
+                Some(summary.plan.to_string()),
+                json!({ "moved": summary.moved.len(), "failed": summary.failed.len() }),
+            ),
             EventKind::Scaled(group, change) => {
                 let why = match &change.why {
                     Why::Advice(_) => "advice",

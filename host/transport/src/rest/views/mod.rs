@@ -9,6 +9,7 @@ mod group;
 mod member;
 mod placement;
 mod policy;
+mod rebalance;
 mod region;
 mod rtt;
 mod slot;
@@ -25,6 +26,7 @@ pub(crate) use member::{
 };
 pub(crate) use placement::{BulkView, PlacedView, ReservationView, ReservationsView};
 pub(crate) use policy::{LoadedView, PoliciesView, PolicyView};
+pub(crate) use rebalance::{PlanView, PlansView, RebalancedView};
 pub(crate) use region::{LagMatrixView, LagView, RegionStatusView, RegionView, RegionsView};
 pub(crate) use rtt::{RttListView, RttView};
 pub(crate) use slot::{HistoriesView, HistoryView, ServingView, SlotView, SlotsView};
