@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo::rerun-if-changed=federation");
-    let files = protox::compile(["federation/federation.proto"], ["."])?;
+    for folder in ["federation", "pilothouse"] {
+        println!("cargo::rerun-if-changed={folder}");
+    }
+    let files = protox::compile(["federation/federation.proto", "pilothouse/v1/control.proto"], ["."])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), files.encode_to_vec())?;
     tonic_prost_build::configure().compile_fds(files)?;

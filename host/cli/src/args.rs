@@ -339,23 +339,26 @@ pub(crate) struct GroupArgs {
     /// Its name.
     pub(crate) name: String,
     /// Fewest replicas.
-    #[arg(long, default_value_t = 5)]
-    pub(crate) min: u32,
+    #[arg(long)]
+    pub(crate) min: Option<u32>,
     /// Most replicas.
-    #[arg(long, default_value_t = 100)]
-    pub(crate) max: u32,
+    #[arg(long)]
+    pub(crate) max: Option<u32>,
     /// Where a new group starts; the fewest if left out.
     #[arg(long)]
     pub(crate) replicas: Option<u32>,
     /// Time between decisions, ms.
-    #[arg(long, default_value_t = 15_000)]
-    pub(crate) period_ms: u32,
+    #[arg(long)]
+    pub(crate) period_ms: Option<u32>,
     /// How long a replica takes to become ready, ms.
-    #[arg(long, default_value_t = 30_000)]
-    pub(crate) start_ms: u32,
+    #[arg(long)]
+    pub(crate) start_ms: Option<u32>,
     /// Time after any change in which the count does not go down, ms.
-    #[arg(long, default_value_t = 120_000)]
-    pub(crate) cooldown_ms: u64,
+    #[arg(long)]
+    pub(crate) cooldown_ms: Option<u64>,
+    /// Slot that decides: queue-depth, predictive, hybrid or another one of the family scaling.
+    #[arg(long)]
+    pub(crate) strategy: Option<String>,
     /// Region whose clusters are filled first.
     #[arg(long)]
     pub(crate) region: Option<String>,

@@ -12,6 +12,7 @@ use pilothouse_core::policy::request::{BalancingRequest, Candidate, RoutingReque
 use pilothouse_core::registry::{Recommendation, RegisterError, ReportError, Stats};
 use pilothouse_core::scaling::GroupSpec;
 use pilothouse_core::slot::{HistoryEntry, Origin, SlotId};
+use pilothouse_transport::service::group::GroupDefaults;
 use pilothouse_transport::service::region::{Lag, RegionInfo};
 use pilothouse_transport::service::rtt::{RttFilter, RttInfo, RttSample};
 use pilothouse_transport::service::{
@@ -51,6 +52,8 @@ pub struct Control {
     pub round_trips: Arc<RoundTrips>,
     /// Rebalancing plans.
     pub rebalancing: Arc<Rebalancing>,
+    /// Whether requests may evict less important workloads.
+    pub preemption: bool,
     /// Name of this node.
     pub node_id: MemberId,
 }
@@ -460,7 +463,17 @@ impl ControlPlane for Control {
         self.groups.get(name)
     }
 
-    fn put_group(&self, spec: GroupSpec, replicas: Option<u32>) -> Pending<GroupInfo> {
+    fn group_defaults(&self) -> GroupDefaults {
+        self.groups.defaults()
+    }
+
+    fn put_group(&self, mut spec: GroupSpec, replicas: Option<u32>) -> Pending<GroupInfo> {
+        if let Some(strategy) = &mut spec.strategy {
+            match self.slot_for(Family::Scaling, Some(strategy.as_str())) {
+                Ok(slot) => *strategy = slot.id.name.clone(),
+                Err(error) => return ready(Err(error)),
+            }
+        }
         match self.groups.put(spec, replicas) {
             Ok((name, write)) => self.when_stored(name, write),
             Err(error) => ready(Err(error)),

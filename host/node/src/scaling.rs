@@ -15,9 +15,12 @@ use pilothouse_core::event::EventKind;
 use pilothouse_core::id::Label;
 use pilothouse_core::member::{Member, MemberKind};
 use pilothouse_core::policy::request::{ScalingRequest, ScalingSample};
-use pilothouse_core::scaling::{Change, Command, Event, Group, GroupSpec, Place, Room, sample_of, spread};
+use pilothouse_core::scaling::{
+    Change, Command, Event, Group, GroupSpec, Place, Room, home, sample_of, spread,
+};
 use pilothouse_core::time::Now;
 use pilothouse_store::{Pending, Txn, TxnOutcome};
+use pilothouse_transport::service::group::GroupDefaults;
 use pilothouse_transport::service::{GroupInfo, ServiceError, Wanted};
 
 use crate::decide::Decider;
@@ -41,6 +44,8 @@ struct Managed {
 pub struct Groups {
     hub: Arc<Hub>,
     webhook: Option<Webhook>,
+    defaults: GroupDefaults,
+    multi_cluster: bool,
     groups: Mutex<BTreeMap<Label, Managed>>,
 }
 
@@ -55,12 +60,23 @@ impl Groups {
     ///
     /// # Errors
     /// If a record cannot be read.
-    pub(crate) fn open(hub: Arc<Hub>, webhook: Option<Webhook>) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        hub: Arc<Hub>,
+        webhook: Option<Webhook>,
+        defaults: GroupDefaults,
+        multi_cluster: bool,
+    ) -> anyhow::Result<Self> {
         let stored = stored::read_all(&*hub.store)?;
         let managed = |(group, places)| Managed { group, places, last: "read from the store".to_owned() };
         let groups =
             stored.into_iter().map(|(group, places)| (group.spec().name.clone(), managed((group, places))));
-        Ok(Self { groups: Mutex::new(groups.collect()), hub, webhook })
+        Ok(Self { groups: Mutex::new(groups.collect()), hub, webhook, defaults, multi_cluster })
+    }
+
+    /// What a new group takes for what is left out.
+    #[must_use]
+    pub fn defaults(&self) -> GroupDefaults {
+        self.defaults
     }
 
     /// All groups.
@@ -227,7 +243,10 @@ impl Groups {
                 .collect()
         };
         let spec = managed.group.spec();
-        managed.places = spread(&rooms, managed.group.replicas(), spec.region.as_ref())
+        let region = spec.region.as_ref();
+        let home = if self.multi_cluster { None } else { home(&rooms, region).cloned() };
+        let rooms = home.map_or(rooms, |home| vec![home]);
+        managed.places = spread(&rooms, managed.group.replicas(), region)
             .into_iter()
             .filter(|place| place.replicas > 0)
             .collect();

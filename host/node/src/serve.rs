@@ -33,7 +33,7 @@ use crate::placement::Rebalancing;
 use crate::policy_dir::{DEBOUNCE_MS, PolicyDir};
 use crate::probes::{self, RoundTrips};
 use crate::scaling::{Groups, Webhook};
-use crate::slots::library::Library;
+use crate::slots::library::{Library, StartWith};
 use crate::slots::live::FaultReport;
 use crate::slots::{REPORTS_MAX, Slots};
 use crate::tasks::{Stop, TaskSet};
@@ -67,6 +67,7 @@ struct Incoming {
 /// # Errors
 /// What could not be opened, and what to do.
 pub async fn start(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<Running> {
+    crate::config::check(config)?;
     let token = match &config.server.token_file {
         Some(path) => Some(read_token(path)?),
         None => None,
@@ -141,19 +142,16 @@ fn open(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<
     let runtime = Runtime::start(compiler, cache)?;
     let library = Arc::new(Library::open(runtime, Blobs::open(dir.join("policies"))?)?);
     let (sender, reports) = mpsc::channel(REPORTS_MAX);
+    let start_with = |algorithm: &String| StartWith { policy: algorithm.clone(), settings: "{}".to_owned() };
     let defaults = BTreeMap::from([
-        (Family::Balancing, config.policies.balancing.clone()),
-        (Family::Placement, config.policies.placement.clone()),
-        (Family::Routing, config.policies.routing.clone()),
-        (Family::Scaling, config.policies.scaling.clone()),
+        (Family::Balancing, start_with(&config.balancing.algorithm)),
+        (Family::Placement, start_with(&config.placement.algorithm)),
+        (Family::Routing, start_with(&config.routing.algorithm)),
+        (
+            Family::Scaling,
+            StartWith { settings: config.scaling.settings(), ..start_with(&config.scaling.algorithm) },
+        ),
     ]);
-    for (family, name) in &defaults {
-        anyhow::ensure!(
-            library.find(*family, name).is_some(),
-            "`policies.{}` is `{name}`, which is not a default policy; see `pilothouse policy list`",
-            family.name()
-        );
-    }
     let budgets = BTreeMap::from([
         (Family::Balancing, budget(Family::Balancing, &config.policies.balancing_budget)),
         (Family::Placement, budget(Family::Placement, &config.policies.placement_budget)),
@@ -175,11 +173,18 @@ fn open(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<
             (Some(webhook), Some((url.clone(), calls)))
         }
     };
-    let groups = Arc::new(Groups::open(Arc::clone(&hub), webhook)?);
+    let groups = Arc::new(Groups::open(
+        Arc::clone(&hub),
+        webhook,
+        config.scaling.group_defaults(),
+        config.scaling.multi_cluster_scaling,
+    )?);
     let round_trips = Arc::new(RoundTrips::new(Arc::clone(&hub), config.routing.measured_for_ms));
-    let rebalancing = Arc::new(Rebalancing::new(config.rebalance.rules()));
+    let rebalancing =
+        Arc::new(Rebalancing::new(config.rebalance.rules(config.placement.max_concurrent_migrations)));
+    let preemption = config.placement.enable_preemption;
     Ok((
-        Control { hub, slots, decider, groups, round_trips, rebalancing, node_id },
+        Control { hub, slots, decider, groups, round_trips, rebalancing, preemption, node_id },
         Incoming { reports, calls },
     ))
 }
@@ -342,8 +347,10 @@ fn spawn_scaling(
             let ticked = tokio::task::spawn_blocking(move || {
                 let Control { groups, decider, slots, .. } = &control;
                 groups.tick(decider, |spec| {
-                    let own = SlotId { family: Family::Scaling, name: spec.name.clone() };
-                    slots.live(&own).or_else(|| slots.live(&SlotId::default_of(Family::Scaling)))
+                    let named = |name: &Label| SlotId { family: Family::Scaling, name: name.clone() };
+                    slots
+                        .live(&named(spec.strategy.as_ref().unwrap_or(&spec.name)))
+                        .or_else(|| slots.live(&SlotId::default_of(Family::Scaling)))
                 });
             });
             if let Err(error) = ticked.await {

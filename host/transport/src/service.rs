@@ -3,6 +3,7 @@
 //! Invariant: reads and decisions answer at once; what must be durable answers with a future that resolves after it is. No
 //! wire format is known here.
 
+pub mod group;
 pub mod placement;
 pub mod region;
 pub mod rtt;
@@ -405,6 +406,8 @@ pub trait ControlPlane: placement::PlacementPlane + Send + Sync + 'static {
     fn groups(&self) -> Vec<GroupInfo>;
     /// One scaling group.
     fn group(&self, name: &Label) -> Option<GroupInfo>;
+    /// What a new group takes for what is left out.
+    fn group_defaults(&self) -> group::GroupDefaults;
     /// Makes a group, or changes one; `replicas` is where a new one starts.
     fn put_group(&self, spec: GroupSpec, replicas: Option<u32>) -> Pending<GroupInfo>;
     /// Forgets a group.

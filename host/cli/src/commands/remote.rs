@@ -219,6 +219,7 @@ fn group(client: &Client, command: GroupCommand) -> anyhow::Result<Report> {
                 "period_ms": args.period_ms,
                 "start_ms": args.start_ms,
                 "cooldown_ms": args.cooldown_ms,
+                "strategy": args.strategy,
                 "region": args.region,
                 "service": args.service,
             });

@@ -8,7 +8,7 @@ use crate::time::Now;
 /// Periods after which the newest sample is too old to shrink on.
 const STALE_PERIODS: u64 = 2;
 /// Most replicas of a group.
-const REPLICAS_MAX: u32 = 100_000;
+pub const REPLICAS_MAX: u32 = 100_000;
 
 /// What an operator says of a group.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +31,8 @@ pub struct GroupSpec {
     pub step_down_max: u32,
     /// How sure a policy must be to take replicas off, 0..1.
     pub confidence_min: f32,
+    /// Slot of the policy that decides, if not the one with the group's name or the default one.
+    pub strategy: Option<Label>,
     /// Region whose clusters are filled first.
     pub region: Option<Label>,
     /// Members that run this service feed the window with their reports.
@@ -277,6 +279,7 @@ mod tests {
             step_up_max: 15,
             step_down_max: 3,
             confidence_min: 0.5,
+            strategy: None,
             region: None,
             service: None,
         };

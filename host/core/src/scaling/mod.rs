@@ -11,7 +11,7 @@ mod source;
 mod spread;
 mod window;
 
-pub use group::{Change, Command, Event, Group, GroupSpec, Held, SpecError, Why};
+pub use group::{Change, Command, Event, Group, GroupSpec, Held, REPLICAS_MAX, SpecError, Why};
 pub use source::sample_of;
-pub use spread::{Place, Room, spread};
+pub use spread::{Place, Room, home, spread};
 pub use window::{SAMPLES_MAX, SampleError, Window};

@@ -26,6 +26,17 @@ pub struct Place {
     pub replicas: u32,
 }
 
+/// The one member for a group that must not be spread: where most of it runs, else in the wished region, else with the
+/// most room. Ties go by id.
+#[must_use]
+pub fn home<'a>(rooms: &'a [Room], region: Option<&Label>) -> Option<&'a Room> {
+    let is_wished = |room: &Room| region.is_none() || room.region.as_ref() == region;
+    rooms.iter().max_by(|a, b| {
+        let rank = |room: &Room| (room.running, is_wished(room), room.free);
+        rank(a).cmp(&rank(b)).then_with(|| b.member.cmp(&a.member))
+    })
+}
+
 /// Moves from what runs to `wanted` replicas, one by one: a new one goes to the member with the most room left (in the
 /// wished region while there is any), one too many leaves the member with the most of the group (outside of the
 /// wished region first). Ties go by id. What finds no room is not placed; the sum says how many were.
@@ -83,6 +94,20 @@ mod tests {
         let rooms = [room("a", "eu", 2, 0), room("b", "us", 9, 0)];
         assert_eq!(counts(&rooms, 2, Some("eu")), [2, 0]);
         assert_eq!(counts(&rooms, 5, Some("eu")), [2, 3]);
+    }
+
+    #[test]
+    fn a_group_at_one_home_stays_where_most_of_it_runs_and_begins_where_it_is_wished() {
+        let home_of = |rooms: &[Room], region: Option<&str>| {
+            let region = region.and_then(|region| Label::parse(region).ok());
+            home(rooms, region.as_ref()).map(|home| home.member.to_string())
+        };
+        let empty = [room("a", "eu", 2, 0), room("b", "us", 9, 0), room("c", "us", 9, 0)];
+        assert_eq!(home_of(&empty, None).as_deref(), Some("b"), "most room, then by id");
+        assert_eq!(home_of(&empty, Some("eu")).as_deref(), Some("a"));
+        let running = [room("a", "eu", 9, 1), room("b", "us", 0, 3)];
+        assert_eq!(home_of(&running, Some("eu")).as_deref(), Some("b"), "it never wanders");
+        assert_eq!(home_of(&[], None), None);
     }
 
     #[test]

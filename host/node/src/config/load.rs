@@ -1,15 +1,11 @@
-//! Reads and checks configuration text; says what is wrong, where, and what would be right.
+//! Reads configuration text; says what is wrong, in which file, at which key, and what would be right.
 
 use std::path::{Path, PathBuf};
 
-use pilothouse_core::id::{Label, MemberId};
-
-use super::{Config, RoutingConfig};
+use super::{Config, check};
 
 /// Largest configuration file, bytes.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
-/// Most probes in a period: as many members as are remembered of a region.
-const PROBES_MAX: u64 = 1_024;
 
 /// Why a configuration is no good.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +26,14 @@ pub enum ConfigError {
         path: PathBuf,
         /// Its size.
         bytes: u64,
+    },
+    /// What is in the file is not valid.
+    #[error("configuration file {}: {problem}", path.display())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What, where in the file, and what would be right.
+        problem: Box<ConfigError>,
     },
     /// Not TOML, an unknown key, or a value of the wrong type. The text has line, column and key.
     #[error("configuration is not valid:\n{0}")]
@@ -58,6 +62,7 @@ pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
         return Err(ConfigError::TooLarge { path: path.to_owned(), bytes });
     }
     parse(&std::fs::read_to_string(path).map_err(unreadable)?)
+        .map_err(|problem| ConfigError::InFile { path: path.to_owned(), problem: Box::new(problem) })
 }
 
 /// Reads text.
@@ -70,141 +75,19 @@ pub fn parse(text: &str) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
-/// Checks values against their meaning.
-///
-/// # Errors
-/// [`ConfigError::Value`] for the first bad one.
-pub fn check(config: &Config) -> Result<(), ConfigError> {
-    let Config { server, registry, policies, routing, scaling, rebalance, regions, rtt } = config;
-    rebalance.rules().check().map_err(|error| {
-        let key = format!("rebalance.{}", error.field.replace('_', "-"));
-        bad(&key, error.value, &format!("use {} to {}", error.low, error.high))
-    })?;
-    if let Some(url) = &scaling.webhook
-        && !(url.starts_with("http://") || url.starts_with("https://"))
-    {
-        return Err(bad("scaling.webhook", url, "use http://HOST:PORT/PATH"));
-    }
-    name("server.node-id", &server.node_id, |text| MemberId::parse(text).map(drop))?;
-    for (key, text) in [("server.region", &server.region), ("server.zone", &server.zone)] {
-        name(key, text.as_deref().unwrap_or("none"), |text| Label::parse(text).map(drop))?;
-    }
-    check_routing(routing)?;
-    at_least("server.connections-max", server.connections_max as u64, 1)?;
-    at_least("server.header-timeout-ms", server.header_timeout_ms, 10)?;
-    at_least("server.request-timeout-ms", server.request_timeout_ms, 10)?;
-    at_least("registry.publish-interval-ms", registry.publish_interval_ms, 1)?;
-    at_least("registry.probe-interval-ms", registry.probe_interval_ms, 100)?;
-    at_least("registry.offline-after-ms", registry.offline_after_ms, registry.heartbeat_interval_ms)?;
-    at_least("registry.remove-after-ms", registry.remove_after_ms, registry.offline_after_ms)?;
-    share("registry.mass-loss-share", registry.mass_loss_share)?;
-    for (place, set) in [("degraded", &registry.health.degraded), ("unhealthy", &registry.health.unhealthy)] {
-        for (key, value) in
-            [("cpu", set.cpu), ("memory", set.memory), ("disk", set.disk), ("error-rate", set.error_rate)]
-        {
-            share(&format!("registry.health.{place}.{key}"), value)?;
-        }
-    }
-    at_least("policies.poll-interval-ms", policies.poll_interval_ms, 50)?;
-    at_least("policies.state-flush-ms", policies.state_flush_ms, 10)?;
-    at_least("policies.decisions-kept", policies.decisions_kept as u64, 1)?;
-    for (key, budget) in [
-        ("balancing-budget", &policies.balancing_budget),
-        ("placement-budget", &policies.placement_budget),
-        ("routing-budget", &policies.routing_budget),
-        ("scaling-budget", &policies.scaling_budget),
-    ] {
-        at_least(&format!("policies.{key}.fuel"), budget.fuel, 1_000)?;
-        at_least(&format!("policies.{key}.deadline-ms"), budget.deadline_ms, 1)?;
-        at_least(&format!("policies.{key}.memory-mib"), budget.memory_mib.into(), 1)?;
-        at_most(&format!("policies.{key}.memory-mib"), budget.memory_mib.into(), 64)?;
-    }
-    for (region, place) in regions {
-        name(&format!("regions.{region}"), region, |text| Label::parse(text).map(drop))?;
-        within(&format!("regions.{region}.latitude"), place.latitude, 90.0)?;
-        within(&format!("regions.{region}.longitude"), place.longitude, 180.0)?;
-    }
-    for (index, pair) in rtt.iter().enumerate() {
-        name(&format!("rtt.{index}.from"), &pair.from, |text| Label::parse(text).map(drop))?;
-        name(&format!("rtt.{index}.to"), &pair.to, |text| Label::parse(text).map(drop))?;
-        if !(pair.ms.is_finite() && pair.ms >= 0.0) {
-            return Err(bad(&format!("rtt.{index}.ms"), pair.ms, "use a number of ms from 0"));
-        }
-    }
-    Ok(())
-}
-
-fn check_routing(routing: &RoutingConfig) -> Result<(), ConfigError> {
-    at_most("routing.probes-per-period", routing.probes_per_period as u64, PROBES_MAX)?;
-    at_least("routing.probe-period-ms", routing.probe_period_ms, 10)?;
-    at_least("routing.probe-timeout-ms", routing.probe_timeout_ms, 1)?;
-    at_most("routing.probe-timeout-ms", routing.probe_timeout_ms, 60_000)?;
-    at_least("routing.probes-in-flight", routing.probes_in_flight as u64, 1)?;
-    at_most("routing.probes-in-flight", routing.probes_in_flight as u64, 64)?;
-    match &routing.probe_path {
-        Some(path) if !path.starts_with('/') => Err(bad("routing.probe-path", path, "begin it with `/`")),
-        _ => Ok(()),
-    }
-}
-
-fn bad(key: &str, value: impl ToString, problem: &str) -> ConfigError {
-    ConfigError::Value { key: key.to_owned(), value: value.to_string(), problem: problem.to_owned() }
-}
-
-fn name<E: ToString>(
-    key: &str,
-    text: &str,
-    parse: impl Fn(&str) -> Result<(), E>,
-) -> Result<(), ConfigError> {
-    parse(text).map_err(|error| bad(key, text, &error.to_string()))
-}
-
-fn at_least(key: &str, value: u64, least: u64) -> Result<(), ConfigError> {
-    if value < least { Err(bad(key, value, &format!("use at least {least}"))) } else { Ok(()) }
-}
-
-fn at_most(key: &str, value: u64, most: u64) -> Result<(), ConfigError> {
-    if value > most { Err(bad(key, value, &format!("use at most {most}"))) } else { Ok(()) }
-}
-
-fn share(key: &str, value: f32) -> Result<(), ConfigError> {
-    if (0.0..=1.0).contains(&value) { Ok(()) } else { Err(bad(key, value, "use a share from 0 to 1")) }
-}
-
-fn within(key: &str, value: f64, limit: f64) -> Result<(), ConfigError> {
-    if value.abs() <= limit { Ok(()) } else { Err(bad(key, value, &format!("use -{limit} to {limit}"))) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refused(text: &str) -> String {
-        parse(text).unwrap_err().to_string()
-    }
-
     #[test]
-    fn the_default_is_valid_and_empty_text_is_the_default() {
-        assert_eq!(parse("").unwrap(), Config::default());
-        check(&Config::default()).unwrap();
-    }
-
-    #[test]
-    fn a_mistake_is_named_with_its_place() {
-        for (text, wanted) in [
-            ("[server]\nlistenn = \"x\"", "unknown field `listenn`"),
-            ("[server]\nlisten = \"nonsense\"", "line 2"),
-            ("[server]\nnode-id = \"a b\"", "server.node-id"),
-            ("[registry]\noffline-after-ms = 1", "registry.offline-after-ms` is 1: use at least 30000"),
-            ("[registry]\nmass-loss-share = nan", "registry.mass-loss-share"),
-            ("[server]\nregion = \"a b\"", "server.region"),
-            ("[routing]\nprobe-path = \"healthz\"", "begin it with `/`"),
-            ("[routing]\nprobes-in-flight = 0", "routing.probes-in-flight` is 0: use at least 1"),
-            ("[regions.x]\nlatitude = 91.0\nlongitude = 0.0", "regions.x.latitude"),
-            ("[[rtt]]\nfrom = \"a\"\nto = \"b\"\nms = -1.0", "rtt.0.ms"),
-        ] {
-            let error = refused(text);
-            assert!(error.contains(wanted), "{text:?} gave {error:?}");
+    fn a_mistake_in_a_file_names_file_key_and_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pilothouse.toml");
+        std::fs::write(&path, "[placement]\nmax-concurrent-migrations = 0\n").unwrap();
+        let said = load(Some(&path)).unwrap_err().to_string();
+        for wanted in ["pilothouse.toml", "placement.max-concurrent-migrations", "use at least 1"] {
+            assert!(said.contains(wanted), "{said}");
         }
+        assert_eq!(load(None).unwrap(), Config::default());
     }
 }

@@ -5,8 +5,11 @@
 //! Invariant: `Config::default()` is valid, and the commented default file (`config default`) is made from these
 //! structs and their comments, so it cannot be out of date.
 
+mod balancing;
+mod check;
 mod document;
 mod load;
+mod placement;
 mod policies;
 mod rebalance;
 mod regions;
@@ -18,14 +21,17 @@ mod server;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use balancing::BalancingConfig;
+pub use check::check;
 pub use document::{default_toml, schema_json};
-pub use load::{ConfigError, check, load, parse};
+pub use load::{ConfigError, load, parse};
+pub use placement::PlacementConfig;
 pub use policies::{BudgetConfig, PoliciesConfig};
 pub use rebalance::{RebalanceConfig, RebalanceMode};
 pub use regions::{RegionConfig, RttConfig};
 pub use registry::{HealthConfig, RegistryConfig, ThresholdsConfig};
 pub use routing::RoutingConfig;
-pub use scaling::ScalingConfig;
+pub use scaling::{QueueThresholds, ScalingConfig};
 pub use server::{ServerConfig, TlsConfig};
 
 /// Configuration of a Pilothouse server.
@@ -38,9 +44,13 @@ pub struct Config {
     pub registry: RegistryConfig,
     /// Policies: where they come from and what they may use.
     pub policies: PoliciesConfig,
-    /// Routing: measuring how far members are.
+    /// Balancing: which member takes a task.
+    pub balancing: BalancingConfig,
+    /// Placement: where workloads live, and what may be done for a place.
+    pub placement: PlacementConfig,
+    /// Routing: where flows go, and measuring how far members are.
     pub routing: RoutingConfig,
-    /// Scaling: who is told of changes.
+    /// Scaling: how many replicas groups get, and who is told of changes.
     pub scaling: ScalingConfig,
     /// Rebalancing: when to act, and how much.
     pub rebalance: RebalanceConfig,

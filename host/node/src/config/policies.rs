@@ -13,14 +13,6 @@ pub struct PoliciesConfig {
     pub policy_dir: Option<PathBuf>,
     /// How often the folder is read even if no change was notified, ms.
     pub poll_interval_ms: u64,
-    /// Balancing policy that a new server starts with.
-    pub balancing: String,
-    /// Placement policy that a new server starts with.
-    pub placement: String,
-    /// Routing policy that a new server starts with.
-    pub routing: String,
-    /// Scaling policy that a new server starts with.
-    pub scaling: String,
     /// Instances per active policy; 0 = one per worker thread.
     pub seats: usize,
     /// Keep compiled policies in the data folder.
@@ -46,10 +38,6 @@ impl Default for PoliciesConfig {
         Self {
             policy_dir: None,
             poll_interval_ms: 2_000,
-            balancing: "least-loaded".to_owned(),
-            placement: "multi-factor".to_owned(),
-            routing: "hybrid".to_owned(),
-            scaling: "queue-depth".to_owned(),
             seats: 0,
             cache: true,
             compile_in_child: true,

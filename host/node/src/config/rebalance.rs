@@ -39,8 +39,6 @@ pub struct RebalanceConfig {
     pub cooldown_ms: u64,
     /// How long a plan may wait for its execution, ms.
     pub valid_ms: u64,
-    /// Most moves at a time.
-    pub parallel_max: usize,
 }
 
 impl Default for RebalanceConfig {
@@ -57,15 +55,14 @@ impl Default for RebalanceConfig {
             moved_share_max: rules.moved_share_max as f32,
             cooldown_ms: rules.cooldown_ms,
             valid_ms: rules.valid_ms,
-            parallel_max: rules.parallel_max,
         }
     }
 }
 
 impl RebalanceConfig {
-    /// The rules.
+    /// The rules, with the bound on moves at a time that `[placement]` has.
     #[must_use]
-    pub fn rules(&self) -> Rules {
+    pub fn rules(&self, parallel_max: usize) -> Rules {
         Rules {
             imbalance_max: self.imbalance_max.into(),
             full_share: self.full_share.into(),
@@ -75,7 +72,7 @@ impl RebalanceConfig {
             moved_share_max: self.moved_share_max.into(),
             cooldown_ms: self.cooldown_ms,
             valid_ms: self.valid_ms,
-            parallel_max: self.parallel_max,
+            parallel_max,
             ..Rules::default()
         }
     }

@@ -1,12 +1,14 @@
-//! `[routing]`: how far members are is measured with this budget.
+//! `[routing]`: which policy routes flows, and the budget with which it is measured how far members are.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Routing: measuring how far members are. Probes start at the region that `[server]` names.
+/// Routing: where flows go, and measuring how far members are. Probes start at the region that `[server]` names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct RoutingConfig {
+    /// Policy that a new server starts with; `pilothouse policy list` shows all.
+    pub algorithm: String,
     /// Members probed in a period; 0 = none. Without `server.region` none are probed.
     pub probes_per_period: usize,
     /// Length of a period, ms.
@@ -24,6 +26,7 @@ pub struct RoutingConfig {
 impl Default for RoutingConfig {
     fn default() -> Self {
         Self {
+            algorithm: "hybrid".to_owned(),
             probes_per_period: 16,
             probe_period_ms: 5_000,
             probe_timeout_ms: 1_000,

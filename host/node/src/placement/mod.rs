@@ -51,6 +51,11 @@ impl Control {
     /// Places one workload in memory; the answer may be told when its write is done.
     fn place_now(&self, query: &PlaceQuery) -> Result<Committed, ServiceError> {
         check(query)?;
+        if query.preempt && !self.preemption {
+            let problem =
+                "this server evicts nobody (`placement.enable-preemption`); leave it out".to_owned();
+            return Err(ServiceError::Invalid { field: "preempt".to_owned(), problem });
+        }
         let slot = self.slot_for(Family::Placement, query.strategy.as_deref())?;
         let terms = Arc::new(query.terms.clone());
         for _ in 0..COMMIT_TRIES {

@@ -27,6 +27,7 @@ pub(super) struct GroupRecord {
     step_up_max: u32,
     step_down_max: u32,
     confidence_min: f32,
+    strategy: Option<String>,
     region: Option<String>,
     service: Option<String>,
     replicas: u32,
@@ -45,6 +46,7 @@ impl GroupRecord {
             step_up_max,
             step_down_max,
             confidence_min,
+            strategy,
             region,
             service,
         } = group.spec().clone();
@@ -58,6 +60,7 @@ impl GroupRecord {
             step_up_max,
             step_down_max,
             confidence_min,
+            strategy: strategy.map(|strategy| strategy.to_string()),
             region: region.map(|region| region.to_string()),
             service: service.map(|service| service.to_string()),
             replicas: group.replicas(),
@@ -78,6 +81,7 @@ impl GroupRecord {
             step_up_max: self.step_up_max,
             step_down_max: self.step_down_max,
             confidence_min: self.confidence_min,
+            strategy: self.strategy.as_deref().map(label).transpose()?,
             region: self.region.as_deref().map(label).transpose()?,
             service: self.service.as_deref().map(label).transpose()?,
         };

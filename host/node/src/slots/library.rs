@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use pilothouse_core::id::Digest;
 use pilothouse_core::policy::Family;
-use pilothouse_core::slot::{Origin, Revision, RevisionId};
+use pilothouse_core::slot::{Origin, Revision, RevisionId, SlotId};
 use pilothouse_engine::precheck::LoadError;
 use pilothouse_engine::{LoadedPolicy, Runtime};
 use pilothouse_transport::service::PolicyInfo;
@@ -66,6 +66,15 @@ impl Loaded {
             settings,
         })
     }
+}
+
+/// What the slots of a family start with.
+#[derive(Debug, Clone)]
+pub struct StartWith {
+    /// A default policy.
+    pub policy: String,
+    /// Its settings, JSON text.
+    pub settings: String,
 }
 
 /// All components.
@@ -135,6 +144,17 @@ impl Library {
             entry.loaded.family() == family && (entry.info.description.name == name || short == name)
         });
         named.max_by(|a, b| a.info.description.version.cmp(&b.info.description.version)).cloned()
+    }
+
+    /// What a slot starts with: the policy with its name, else the one that its family starts with.
+    #[must_use]
+    pub fn default_of(&self, slot: &SlotId, defaults: &BTreeMap<Family, StartWith>) -> Option<Revision> {
+        let start = defaults.get(&slot.family);
+        let configured = start.and_then(|start| self.find(slot.family, &start.policy));
+        let policy = self.find(slot.family, slot.name.as_str()).or_else(|| configured.clone())?;
+        let is_configured = configured.is_some_and(|configured| Arc::ptr_eq(&configured, &policy));
+        let settings = start.filter(|_| is_configured).map_or("{}", |start| start.settings.as_str());
+        policy.revision(settings).ok()
     }
 
     /// All of them, by family and name.

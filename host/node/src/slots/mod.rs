@@ -24,7 +24,7 @@ use pilothouse_transport::service::{Activation, ServiceError, SlotInfo};
 use tokio::sync::mpsc;
 
 use crate::hub::Hub;
-use library::Library;
+use library::{Library, StartWith};
 use live::{FaultReport, LiveSlot};
 use serving::{Chain, Generation};
 use stored::SlotRecord;
@@ -81,7 +81,7 @@ impl Slots {
         library: Arc<Library>,
         seats: usize,
         budgets: BTreeMap<Family, Budget>,
-        defaults: &BTreeMap<Family, String>,
+        defaults: &BTreeMap<Family, StartWith>,
         reports: mpsc::Sender<FaultReport>,
     ) -> anyhow::Result<Self> {
         let slots = Self {
@@ -110,10 +110,8 @@ impl Slots {
         Ok(slots)
     }
 
-    fn restore(&self, id: SlotId, record: SlotRecord, defaults: &BTreeMap<Family, String>) {
-        let named = self.library.find(id.family, id.name.as_str());
-        let family_default = || defaults.get(&id.family).and_then(|name| self.library.find(id.family, name));
-        let default = named.or_else(family_default).and_then(|policy| policy.revision("{}").ok());
+    fn restore(&self, id: SlotId, record: SlotRecord, defaults: &BTreeMap<Family, StartWith>) {
+        let default = self.library.default_of(&id, defaults);
         let SlotRecord { active, previous, generation, history, state } = record;
         let stored_from = history.entries().next_back().map_or(0, |entry| entry.number + 1);
         let machine =

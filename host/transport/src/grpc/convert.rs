@@ -1,7 +1,8 @@
 //! Protobuf to core and back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use pilothouse_core::device::Devices;
 use pilothouse_core::eligible::Requirement;
 use pilothouse_core::event::Event;
 use pilothouse_core::id::{Label, MemberId};
@@ -24,6 +25,10 @@ fn optional(field: &str, text: &str) -> Result<Option<Label>, Status> {
     if text.is_empty() { Ok(None) } else { label(field, text).map(Some) }
 }
 
+fn labels(field: &str, names: &[String]) -> Result<BTreeSet<Label>, Status> {
+    names.iter().map(|name| label(field, name)).collect()
+}
+
 pub(super) fn registration(request: wire::RegisterClusterRequest) -> Result<Registration, Status> {
     let wire::RegisterClusterRequest {
         cluster_id,
@@ -35,7 +40,13 @@ pub(super) fn registration(request: wire::RegisterClusterRequest) -> Result<Regi
         weight,
         cost_per_hour,
         carbon_g_per_kwh,
+        resources,
+        compliance,
+        accelerator_model,
+        services,
     } = request;
+    let wire::Resources { cpu_millis, memory_mib, storage_mib, accelerator_millis } =
+        resources.unwrap_or_default();
     let id = if cluster_id.is_empty() { super::id_of_endpoint(&endpoint) } else { cluster_id };
     let present = capabilities.iter().filter(|(_, has)| **has);
     Ok(Registration {
@@ -50,16 +61,23 @@ pub(super) fn registration(request: wire::RegisterClusterRequest) -> Result<Regi
         capacity: if max_agents == 0 { MAX_AGENTS_DEFAULT } else { max_agents },
         weight: weight.unwrap_or(1.0),
         capabilities: present.map(|(name, _)| label("capabilities", name)).collect::<Result<_, _>>()?,
-        services: Default::default(),
-        compliance: Default::default(),
-        accelerator_model: None,
+        services: labels("services", &services)?,
+        compliance: labels("compliance", &compliance)?,
+        accelerator_model: optional("accelerator_model", &accelerator_model)?,
         cost_per_hour: cost_per_hour.unwrap_or(f32::NAN),
         carbon_g_per_kwh: carbon_g_per_kwh.unwrap_or(f32::NAN),
-        resources: Resources::default(),
+        resources: Resources { cpu_millis, memory_mib, storage_mib, accelerator_millis },
     })
 }
 
-pub(super) fn load_in(load: wire::Load) -> LoadReport {
+/// What is free of each device; a share that does not fit its number is checked as a huge one.
+fn devices(devices: wire::Devices) -> Result<Devices, Status> {
+    let wire::Devices { millis } = devices;
+    let millis: Vec<u16> = millis.into_iter().map(|one| u16::try_from(one).unwrap_or(u16::MAX)).collect();
+    crate::rest::devices(&millis).map_err(|error| super::status(&error))
+}
+
+pub(super) fn load_in(load: wire::Load) -> Result<LoadReport, Status> {
     let wire::Load {
         cpu_utilization,
         memory_utilization,
@@ -68,8 +86,9 @@ pub(super) fn load_in(load: wire::Load) -> LoadReport {
         queue_depth,
         latency_ms,
         error_rate,
+        free_devices,
     } = load;
-    LoadReport {
+    Ok(LoadReport {
         cpu: cpu_utilization,
         memory: memory_utilization,
         disk: None,
@@ -79,8 +98,9 @@ pub(super) fn load_in(load: wire::Load) -> LoadReport {
         queue_depth,
         latency_ms,
         error_rate,
+        devices: free_devices.map(devices).transpose()?,
         ..LoadReport::default()
-    }
+    })
 }
 
 pub(super) fn load_out(member: &Member) -> wire::Load {
@@ -93,6 +113,9 @@ pub(super) fn load_out(member: &Member) -> wire::Load {
         queue_depth: load.queue_depth,
         latency_ms: load.latency_ms,
         error_rate: load.error_rate,
+        free_devices: load
+            .devices
+            .map(|free| wire::Devices { millis: free.millis().iter().copied().map(u32::from).collect() }),
     }
 }
 

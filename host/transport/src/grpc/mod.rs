@@ -1,7 +1,8 @@
-//! gRPC: `federation.FederationService`, reflection and health.
+//! gRPC: `federation.FederationService`, `pilothouse.v1.Control`, reflection and health.
 //!
 //! Invariant: messages are bounded at 1 MiB, and a service error becomes a status in [`status`] alone.
 
+mod control;
 mod convert;
 
 use std::pin::Pin;
@@ -13,6 +14,7 @@ use pilothouse_core::id::MemberId;
 use pilothouse_core::member::MemberKind;
 use pilothouse_proto::federation as wire;
 use pilothouse_proto::federation::federation_service_server::{FederationService, FederationServiceServer};
+use pilothouse_proto::pilothouse::control_server::ControlServer;
 use tokio_stream::wrappers::BroadcastStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -24,11 +26,14 @@ const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// All gRPC routes.
 pub fn routes(plane: Arc<dyn ControlPlane>) -> Router {
+    let control = ControlServer::new(control::Calls { plane: Arc::clone(&plane) })
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let service = FederationServiceServer::new(Federation { plane })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let (_reporter, health) = tonic_health::server::health_reporter();
-    let mut routes = tonic::service::Routes::new(service).add_service(health);
+    let mut routes = tonic::service::Routes::new(service).add_service(control).add_service(health);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pilothouse_proto::DESCRIPTORS)
@@ -154,7 +159,7 @@ impl FederationService for Federation {
         request: Request<wire::LoadReportRequest>,
     ) -> Result<Response<wire::LoadReportResponse>, Status> {
         let request = request.into_inner();
-        let report = convert::load_in(request.load.unwrap_or_default());
+        let report = convert::load_in(request.load.unwrap_or_default())?;
         let told =
             self.plane.report(&cluster_id(&request.cluster_id)?, &report).map_err(|error| status(&error))?;
         Ok(Response::new(wire::LoadReportResponse {

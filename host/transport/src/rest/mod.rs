@@ -6,9 +6,9 @@
 mod cluster;
 pub mod error;
 mod events;
-mod extract;
+pub(crate) mod extract;
 mod openapi;
-mod v1;
+pub(crate) mod v1;
 mod views;
 
 use std::sync::Arc;
@@ -130,4 +130,5 @@ async fn metrics(State(plane): State<Plane>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], plane.metrics()).into_response()
 }
 
-pub(crate) use views::{EventView, status_name};
+pub(crate) use v1::members::devices;
+pub(crate) use views::{EventView, cause_text, origin_name, reasoning, role_name, status_name};

@@ -70,3 +70,11 @@ pub struct RttInfo {
     /// The clock that the path's times are on.
     pub now: Now,
 }
+
+impl RttInfo {
+    /// How old the last measured time is, ms; `None` if the member never answered.
+    #[must_use]
+    pub fn age_ms(&self) -> Option<u64> {
+        (!self.path.last_ms.is_nan()).then(|| self.now.since_ms(self.path.seen_at))
+    }
+}

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use pilothouse_core::id::DecisionId;
+use pilothouse_core::id::{DecisionId, MemberId};
 use pilothouse_core::member::MemberKind;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -52,43 +52,51 @@ pub(crate) async fn route(State(plane): State<Plane>, Body(body): Body<RouteBody
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct FlowBody {
     /// Slot or policy, if not the default one.
-    strategy: Option<String>,
+    pub(crate) strategy: Option<String>,
     /// 0 = most urgent .. 7 = scavenger.
     #[schema(maximum = 7)]
-    traffic_class: u8,
+    pub(crate) traffic_class: u32,
     /// Wanted round-trip time; 0 = no wish.
-    latency_goal_ms: f32,
-    requirement: RequirementBody,
+    pub(crate) latency_goal_ms: f32,
+    pub(crate) requirement: RequirementBody,
+}
+
+impl FlowBody {
+    pub(crate) fn parse(self) -> Result<FlowQuery, Problem> {
+        let Self { strategy, traffic_class, latency_goal_ms, requirement } = self;
+        let class = u8::try_from(traffic_class).ok().filter(|class| *class <= TRAFFIC_CLASS_MAX);
+        let traffic_class = class.ok_or_else(|| {
+            let problem =
+                format!("{traffic_class} is out of range; 0 is most urgent, {TRAFFIC_CLASS_MAX} least");
+            ServiceError::Invalid { field: "traffic_class".to_owned(), problem }
+        })?;
+        if !(0.0..=LATENCY_GOAL_MS_MAX).contains(&latency_goal_ms) {
+            let problem =
+                format!("{latency_goal_ms} is out of range; use 0 (no wish) to {LATENCY_GOAL_MS_MAX}");
+            return Err(ServiceError::Invalid { field: "latency_goal_ms".to_owned(), problem }.into());
+        }
+        let requirement = requirement.parse(Some(MemberKind::Cluster))?;
+        Ok(FlowQuery { requirement, strategy, traffic_class, latency_goal_ms })
+    }
 }
 
 /// Which members serve this flow, and with which shares?
 #[utoipa::path(post, path = "/api/v1/flows", request_body = FlowBody, responses((status = 200, body = FlowView)))]
 pub(crate) async fn flow(State(plane): State<Plane>, Body(body): Body<FlowBody>) -> Answer<FlowView> {
-    let FlowBody { strategy, traffic_class, latency_goal_ms, requirement } = body;
-    if traffic_class > TRAFFIC_CLASS_MAX {
-        let problem = format!("{traffic_class} is out of range; 0 is most urgent, {TRAFFIC_CLASS_MAX} least");
-        return Err(ServiceError::Invalid { field: "traffic_class".to_owned(), problem }.into());
-    }
-    if !(0.0..=LATENCY_GOAL_MS_MAX).contains(&latency_goal_ms) {
-        let problem = format!("{latency_goal_ms} is out of range; use 0 (no wish) to {LATENCY_GOAL_MS_MAX}");
-        return Err(ServiceError::Invalid { field: "latency_goal_ms".to_owned(), problem }.into());
-    }
-    let requirement = requirement.parse(Some(MemberKind::Cluster))?;
-    let route = plane.route_flow(&FlowQuery { requirement, strategy, traffic_class, latency_goal_ms })?;
-    Ok(Json((&route).into()))
+    Ok(Json((&plane.route_flow(&body.parse()?)?).into()))
 }
 
 /// How work went; the breaker counts it.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OutcomeBody {
-    member: String,
-    success: bool,
+    pub(crate) member: String,
+    pub(crate) success: bool,
     /// Region that the work came from; with `rtt_ms` it says how far the member was.
-    source: Option<String>,
+    pub(crate) source: Option<String>,
     /// Time to reach the member, as measured by the one who sent the work.
     #[schema(minimum = 0, maximum = 60_000)]
-    rtt_ms: Option<f32>,
+    pub(crate) rtt_ms: Option<f32>,
 }
 
 /// It was counted.
@@ -101,29 +109,42 @@ impl AcceptedView {
     pub(super) const YES: Self = Self { accepted: true };
 }
 
+impl OutcomeBody {
+    /// The result, and how far the member was if that is told.
+    pub(crate) fn parse(self) -> Result<(MemberId, bool, Option<RttSample>), Problem> {
+        let Self { member, success, source, rtt_ms } = self;
+        let member = member_id(&member)?;
+        let sample = match (optional_label("source", source.as_deref())?, rtt_ms) {
+            (None, None) => None,
+            (Some(source), Some(_)) => {
+                let sample = RttSample { source, target: member.clone(), rtt_ms };
+                sample.check()?;
+                Some(sample)
+            }
+            _ => {
+                let problem = "give both `source` and `rtt_ms`, or none".to_owned();
+                return Err(ServiceError::Invalid { field: "rtt_ms".to_owned(), problem }.into());
+            }
+        };
+        Ok((member, success, sample))
+    }
+}
+
+/// Counts the result, and the way if it was measured.
+pub(crate) fn count(plane: &Plane, body: OutcomeBody) -> Result<(), Problem> {
+    let (member, success, sample) = body.parse()?;
+    plane.outcome(&member, success)?;
+    sample.map(|sample| plane.sample_rtt(&sample)).transpose()?;
+    Ok(())
+}
+
 /// Takes the result of work.
 #[utoipa::path(post, path = "/api/v1/outcomes", request_body = OutcomeBody, responses((status = 200, body = AcceptedView)))]
 pub(crate) async fn outcome(
     State(plane): State<Plane>,
     Body(body): Body<OutcomeBody>,
 ) -> Answer<AcceptedView> {
-    let member = member_id(&body.member)?;
-    let sample = match (optional_label("source", body.source.as_deref())?, body.rtt_ms) {
-        (None, None) => None,
-        (Some(source), Some(rtt_ms)) => {
-            let sample = RttSample { source, target: member.clone(), rtt_ms: Some(rtt_ms) };
-            sample.check()?;
-            Some(sample)
-        }
-        _ => {
-            let problem = "give both `source` and `rtt_ms`, or none".to_owned();
-            return Err(ServiceError::Invalid { field: "rtt_ms".to_owned(), problem }.into());
-        }
-    };
-    plane.outcome(&member, body.success)?;
-    if let Some(sample) = sample {
-        plane.sample_rtt(&sample)?;
-    }
+    count(&plane, body)?;
     Ok(Json(AcceptedView::YES))
 }
 

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use pilothouse_core::id::Label;
 use pilothouse_core::policy::request::ScalingSample;
 use pilothouse_core::scaling::GroupSpec;
 use serde::{Deserialize, Serialize};
@@ -9,70 +10,63 @@ use utoipa::ToSchema;
 
 use super::Answer;
 use crate::rest::Plane;
+use crate::rest::error::Problem;
 use crate::rest::extract::{Body, label, optional_label};
 use crate::rest::views::{GroupView, GroupsView};
-use crate::service::{ServiceError, Wanted};
+use crate::service::group::GroupDefaults;
+use crate::service::{GroupInfo, ServiceError, Wanted};
 
-/// A scaling group; what is left out takes its default.
+/// A scaling group; what is left out takes the server's default (`[scaling]`).
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GroupBody {
-    name: String,
-    #[serde(default = "default::min_replicas")]
-    min_replicas: u32,
-    #[serde(default = "default::max_replicas")]
-    max_replicas: u32,
+    pub(crate) name: String,
+    /// 5 unless configured otherwise.
+    pub(crate) min_replicas: Option<u32>,
+    /// 100 unless configured otherwise.
+    pub(crate) max_replicas: Option<u32>,
     /// Where a new group starts; `min_replicas` if left out.
-    replicas: Option<u32>,
-    /// Time between decisions.
-    #[serde(default = "default::period_ms")]
-    period_ms: u32,
-    /// How long a replica takes to become ready.
-    #[serde(default = "default::start_ms")]
-    start_ms: u32,
-    /// Time after any change in which the count does not go down.
-    #[serde(default = "default::cooldown_ms")]
-    cooldown_ms: u64,
-    /// Most replicas added by one decision.
-    #[serde(default = "default::step_up_max")]
-    step_up_max: u32,
-    /// Most replicas taken off by one decision.
-    #[serde(default = "default::step_down_max")]
-    step_down_max: u32,
-    /// How sure a policy must be to take replicas off, 0..1.
-    #[serde(default = "default::confidence_min")]
-    confidence_min: f32,
+    pub(crate) replicas: Option<u32>,
+    /// Time between decisions; 15,000 if left out.
+    pub(crate) period_ms: Option<u32>,
+    /// How long a replica takes to become ready; 30,000 if left out.
+    pub(crate) start_ms: Option<u32>,
+    /// Time after any change in which the count does not go down; 120,000 unless configured otherwise.
+    pub(crate) cooldown_ms: Option<u64>,
+    /// Most replicas added by one decision; 1,000 if left out.
+    pub(crate) step_up_max: Option<u32>,
+    /// Most replicas taken off by one decision; 1,000 if left out.
+    pub(crate) step_down_max: Option<u32>,
+    /// How sure a policy must be to take replicas off, 0..1; 0.5 if left out.
+    pub(crate) confidence_min: Option<f32>,
+    /// Slot that decides: `queue-depth`, `predictive`, `hybrid` or another scaling slot. If left out, the slot with the
+    /// group's name if there is one, else the default one.
+    pub(crate) strategy: Option<String>,
     /// Region whose clusters are filled first.
-    region: Option<String>,
+    pub(crate) region: Option<String>,
     /// Members that run this service feed the group with their load reports.
-    service: Option<String>,
+    pub(crate) service: Option<String>,
 }
 
-/// Defaults of a group: the documented queue scaler's where it has one.
-mod default {
-    pub(super) fn min_replicas() -> u32 {
-        5
-    }
-    pub(super) fn max_replicas() -> u32 {
-        100
-    }
-    pub(super) fn period_ms() -> u32 {
-        15_000
-    }
-    pub(super) fn start_ms() -> u32 {
-        30_000
-    }
-    pub(super) fn cooldown_ms() -> u64 {
-        120_000
-    }
-    pub(super) fn step_up_max() -> u32 {
-        1_000
-    }
-    pub(super) fn step_down_max() -> u32 {
-        1_000
-    }
-    pub(super) fn confidence_min() -> f32 {
-        0.5
+impl GroupBody {
+    /// The specification, and where a new group starts.
+    pub(crate) fn parse(self, defaults: GroupDefaults) -> Result<(GroupSpec, Option<u32>), Problem> {
+        let Self { name, replicas, strategy, region, service, .. } = self;
+        let spec = GroupSpec {
+            name: label("name", &name)?,
+            min_replicas: self.min_replicas.unwrap_or(defaults.min_replicas),
+            max_replicas: self.max_replicas.unwrap_or(defaults.max_replicas),
+            period_ms: self.period_ms.unwrap_or(defaults.period_ms),
+            start_ms: self.start_ms.unwrap_or(defaults.start_ms),
+            cooldown_ms: self.cooldown_ms.unwrap_or(defaults.cooldown_ms),
+            step_up_max: self.step_up_max.unwrap_or(defaults.step_max),
+            step_down_max: self.step_down_max.unwrap_or(defaults.step_max),
+            confidence_min: self.confidence_min.unwrap_or(defaults.confidence_min),
+            strategy: optional_label("strategy", strategy.as_deref())?,
+            region: optional_label("region", region.as_deref())?,
+            service: optional_label("service", service.as_deref())?,
+        };
+        Ok((spec, replicas))
     }
 }
 
@@ -86,28 +80,26 @@ pub(crate) async fn list(State(plane): State<Plane>) -> Json<GroupsView> {
 /// Makes a group, or changes the one of this name.
 #[utoipa::path(post, path = "/api/v1/groups", request_body = GroupBody, responses((status = 200, body = GroupView)))]
 pub(crate) async fn put(State(plane): State<Plane>, Body(body): Body<GroupBody>) -> Answer<GroupView> {
-    let spec = GroupSpec {
-        name: label("name", &body.name)?,
-        min_replicas: body.min_replicas,
-        max_replicas: body.max_replicas,
-        period_ms: body.period_ms,
-        start_ms: body.start_ms,
-        cooldown_ms: body.cooldown_ms,
-        step_up_max: body.step_up_max,
-        step_down_max: body.step_down_max,
-        confidence_min: body.confidence_min,
-        region: optional_label("region", body.region.as_deref())?,
-        service: optional_label("service", body.service.as_deref())?,
-    };
-    Ok(Json((&plane.put_group(spec, body.replicas).await?).into()))
+    let (spec, replicas) = body.parse(plane.group_defaults())?;
+    Ok(Json((&plane.put_group(spec, replicas).await?).into()))
+}
+
+/// The name of a group in a path or message.
+pub(crate) fn name(text: &str) -> Result<Label, Problem> {
+    label("name", text)
+}
+
+/// A group by name.
+pub(crate) fn find(plane: &Plane, text: &str) -> Result<GroupInfo, Problem> {
+    let name = name(text)?;
+    let missing = || ServiceError::NotFound { what: "group", name: name.to_string() };
+    Ok(plane.group(&name).ok_or_else(missing)?)
 }
 
 /// One group.
 #[utoipa::path(get, path = "/api/v1/groups/{name}", responses((status = 200, body = GroupView)))]
 pub(crate) async fn one(State(plane): State<Plane>, Path(name): Path<String>) -> Answer<GroupView> {
-    let name = label("name", &name)?;
-    let group = plane.group(&name).ok_or(ServiceError::NotFound { what: "group", name: name.to_string() })?;
-    Ok(Json((&group).into()))
+    Ok(Json((&find(&plane, &name)?).into()))
 }
 
 /// The group that was removed.
@@ -118,23 +110,23 @@ pub(crate) struct RemovedView {
 
 /// Forgets a group; its replicas stay as they are.
 #[utoipa::path(delete, path = "/api/v1/groups/{name}", responses((status = 200, body = RemovedView)))]
-pub(crate) async fn remove(State(plane): State<Plane>, Path(name): Path<String>) -> Answer<RemovedView> {
-    plane.remove_group(label("name", &name)?).await?;
-    Ok(Json(RemovedView { removed: name }))
+pub(crate) async fn remove(State(plane): State<Plane>, Path(id): Path<String>) -> Answer<RemovedView> {
+    plane.remove_group(name(&id)?).await?;
+    Ok(Json(RemovedView { removed: id }))
 }
 
 /// What was measured of a group since the last sample; leave out what is unknown.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SampleBody {
-    arrivals_per_s: Option<f32>,
-    completions_per_s: Option<f32>,
-    queue_depth: Option<f32>,
+    pub(crate) arrivals_per_s: Option<f32>,
+    pub(crate) completions_per_s: Option<f32>,
+    pub(crate) queue_depth: Option<f32>,
     /// 0..1.
-    utilisation: Option<f32>,
-    service_ms: Option<f32>,
+    pub(crate) utilisation: Option<f32>,
+    pub(crate) service_ms: Option<f32>,
     /// The group's count if left out.
-    ready_replicas: Option<u32>,
+    pub(crate) ready_replicas: Option<u32>,
 }
 
 /// It is in the window.
@@ -150,24 +142,28 @@ pub(crate) async fn sample(
     Path(name): Path<String>,
     Body(body): Body<SampleBody>,
 ) -> Answer<SampledView> {
-    let name = label("name", &name)?;
-    let missing = || ServiceError::NotFound { what: "group", name: name.to_string() };
+    take(&plane, &name, body)?;
+    Ok(Json(SampledView { accepted: true }))
+}
+
+/// Takes a sample of the group with this name.
+pub(crate) fn take(plane: &Plane, group: &str, body: SampleBody) -> Result<(), Problem> {
+    let SampleBody { arrivals_per_s, completions_per_s, queue_depth, utilisation, service_ms, .. } = body;
     let ready_replicas = match body.ready_replicas {
         Some(count) => count,
-        None => plane.group(&name).ok_or_else(missing)?.replicas,
+        None => find(plane, group)?.replicas,
     };
     let known = |value: Option<f32>| value.unwrap_or(f32::NAN);
     let sample = ScalingSample {
         at_ms: 0,
-        arrivals_per_s: known(body.arrivals_per_s),
-        completions_per_s: known(body.completions_per_s),
-        queue_depth: known(body.queue_depth),
-        utilisation: known(body.utilisation),
-        service_ms: known(body.service_ms),
+        arrivals_per_s: known(arrivals_per_s),
+        completions_per_s: known(completions_per_s),
+        queue_depth: known(queue_depth),
+        utilisation: known(utilisation),
+        service_ms: known(service_ms),
         ready_replicas,
     };
-    plane.sample_group(&name, sample)?;
-    Ok(Json(SampledView { accepted: true }))
+    Ok(plane.sample_group(&name(group)?, sample)?)
 }
 
 /// A count by hand: one of both.
@@ -175,25 +171,30 @@ pub(crate) async fn sample(
 #[serde(deny_unknown_fields)]
 pub(crate) struct ScaleBody {
     /// This many.
-    replicas: Option<u32>,
+    pub(crate) replicas: Option<u32>,
     /// So many more; negative = fewer.
-    by: Option<i64>,
+    pub(crate) by: Option<i64>,
+}
+
+impl ScaleBody {
+    pub(crate) fn parse(&self) -> Result<Wanted, Problem> {
+        match (self.replicas, self.by) {
+            (Some(count), None) => Ok(Wanted::Exactly(count)),
+            (None, Some(by)) => Ok(Wanted::By(by)),
+            _ => {
+                let problem = "give either `replicas` or `by`".to_owned();
+                Err(ServiceError::Invalid { field: "replicas".to_owned(), problem }.into())
+            }
+        }
+    }
 }
 
 /// Sets the count by hand, within the group's limits.
 #[utoipa::path(post, path = "/api/v1/groups/{name}/scale", request_body = ScaleBody, responses((status = 200, body = GroupView)))]
 pub(crate) async fn scale(
     State(plane): State<Plane>,
-    Path(name): Path<String>,
+    Path(group): Path<String>,
     Body(body): Body<ScaleBody>,
 ) -> Answer<GroupView> {
-    let wanted = match (body.replicas, body.by) {
-        (Some(count), None) => Wanted::Exactly(count),
-        (None, Some(by)) => Wanted::By(by),
-        _ => {
-            let problem = "give either `replicas` or `by`".to_owned();
-            return Err(ServiceError::Invalid { field: "replicas".to_owned(), problem }.into());
-        }
-    };
-    Ok(Json((&plane.scale_group(label("name", &name)?, wanted).await?).into()))
+    Ok(Json((&plane.scale_group(name(&group)?, body.parse()?).await?).into()))
 }

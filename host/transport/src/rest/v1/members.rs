@@ -65,11 +65,11 @@ pub(crate) struct ClusterBody {
 #[derive(Debug, Deserialize, Serialize, Default, Clone, Copy, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ResourcesBody {
-    cpu_millis: u32,
-    memory_mib: u32,
-    storage_mib: u32,
+    pub(crate) cpu_millis: u32,
+    pub(crate) memory_mib: u32,
+    pub(crate) storage_mib: u32,
     /// Thousandths of a device.
-    accelerator_millis: u32,
+    pub(crate) accelerator_millis: u32,
 }
 
 impl From<ResourcesBody> for Resources {
@@ -235,7 +235,7 @@ pub(crate) async fn report(
 }
 
 /// What is free of each device, checked.
-fn devices(free_millis: &[u16]) -> Result<Devices, ServiceError> {
+pub(crate) fn devices(free_millis: &[u16]) -> Result<Devices, ServiceError> {
     let problem = if free_millis.len() > DEVICES_MAX {
         format!("there are {} devices; at most {DEVICES_MAX} are told apart", free_millis.len())
     } else if let Some(millis) = free_millis.iter().find(|&&millis| millis > DEVICE_MILLIS) {

@@ -7,7 +7,7 @@ pub(crate) mod placements;
 pub(crate) mod policies;
 pub(crate) mod rebalance;
 pub(crate) mod regions;
-mod requirement;
+pub(crate) mod requirement;
 pub(crate) mod rtt;
 pub(crate) mod slots;
 

@@ -29,38 +29,38 @@ use crate::service::placement::{BULK_MAX, Hold, PlaceQuery};
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PlaceBody {
     /// Assign this workload to the chosen member; without it the place is only told (or reserved).
-    workload: Option<String>,
+    pub(crate) workload: Option<String>,
     /// Hold the room for so long instead of assigning.
-    reserve_ms: Option<u64>,
+    pub(crate) reserve_ms: Option<u64>,
     /// Evict less important workloads if nobody has room; needs `workload`.
-    preempt: bool,
+    pub(crate) preempt: bool,
     /// Slot or policy, if not the default one.
-    strategy: Option<String>,
-    needs: ResourcesBody,
+    pub(crate) strategy: Option<String>,
+    pub(crate) needs: ResourcesBody,
     /// Higher is more important.
-    priority: i32,
+    pub(crate) priority: i32,
     /// Workloads that belong together; what `relations` are about.
-    group: Option<String>,
-    relations: Vec<RelationBody>,
-    alternatives: u32,
+    pub(crate) group: Option<String>,
+    pub(crate) relations: Vec<RelationBody>,
+    pub(crate) alternatives: u32,
     /// How many of them, in a bulk request; the names of more than one end in `-1`, `-2` and so on.
-    count: Option<u32>,
-    requirement: RequirementBody,
+    pub(crate) count: Option<u32>,
+    pub(crate) requirement: RequirementBody,
 }
 
 /// A rule about other workloads.
 #[derive(Deserialize, Serialize, Clone, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RelationBody {
-    rule: RuleBody,
+    pub(crate) rule: RuleBody,
     /// Of `together` and `apart`; its own group if left out.
-    group: Option<String>,
+    pub(crate) group: Option<String>,
     /// Of `spread`: largest difference between places; 1 if left out.
-    max_skew: Option<u32>,
-    scope: ScopeBody,
+    pub(crate) max_skew: Option<u32>,
+    pub(crate) scope: ScopeBody,
     /// Rather no place than a breach; otherwise it is dropped when nobody keeps it.
     #[serde(default = "yes")]
-    hard: bool,
+    pub(crate) hard: bool,
 }
 
 fn yes() -> bool {
@@ -70,7 +70,7 @@ fn yes() -> bool {
 /// What a relation says.
 #[derive(Deserialize, Serialize, Clone, Copy, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-enum RuleBody {
+pub(crate) enum RuleBody {
     /// Where a workload of the group is.
     Together,
     /// Where none of the group is.
@@ -82,7 +82,7 @@ enum RuleBody {
 /// How far a relation reaches.
 #[derive(Deserialize, Serialize, Clone, Copy, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-enum ScopeBody {
+pub(crate) enum ScopeBody {
     /// One member.
     Member,
     /// One zone.
@@ -125,7 +125,7 @@ impl RelationBody {
 }
 
 impl PlaceBody {
-    fn parse(self) -> Result<PlaceQuery, Problem> {
+    pub(crate) fn parse(self) -> Result<PlaceQuery, Problem> {
         let Self { workload, reserve_ms, preempt, strategy, needs, priority, .. } = self;
         let group = optional_label("group", self.group.as_deref())?;
         let relations = self.relations.into_iter().map(|relation| relation.parse(group.as_ref()));
@@ -162,10 +162,10 @@ pub(crate) async fn place(State(plane): State<Plane>, Body(body): Body<PlaceBody
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BulkBody {
-    workloads: Vec<PlaceBody>,
+    pub(crate) workloads: Vec<PlaceBody>,
     /// All of them or none, in one transaction (at most 128 named ones).
     #[serde(default)]
-    whole: bool,
+    pub(crate) whole: bool,
 }
 
 impl PlaceBody {
@@ -187,21 +187,28 @@ impl PlaceBody {
     }
 }
 
+impl BulkBody {
+    /// One query per workload, and the names that they get, in the same order.
+    pub(crate) fn parse(self) -> Result<(Vec<PlaceQuery>, Vec<Option<String>>), Problem> {
+        let mut queries = Vec::new();
+        for item in self.workloads {
+            item.parse_many(&mut queries)?;
+        }
+        let name = |query: &PlaceQuery| match &query.hold {
+            Hold::Assign(name) => Some(name.to_string()),
+            Hold::Nothing | Hold::Reserve { .. } => None,
+        };
+        let names = queries.iter().map(name).collect();
+        Ok((queries, names))
+    }
+}
+
 /// Places many workloads: the most important and largest first, answered in the order asked.
 #[utoipa::path(post, path = "/api/v1/place/bulk", request_body = BulkBody, responses((status = 200, body = BulkView)))]
 pub(crate) async fn place_bulk(State(plane): State<Plane>, Body(body): Body<BulkBody>) -> Answer<BulkView> {
-    let mut queries = Vec::new();
-    for item in body.workloads {
-        item.parse_many(&mut queries)?;
-    }
-    let names: Vec<Option<String>> = queries
-        .iter()
-        .map(|query| match &query.hold {
-            Hold::Assign(name) => Some(name.to_string()),
-            Hold::Nothing | Hold::Reserve { .. } => None,
-        })
-        .collect();
-    let places = plane.place_all(queries, body.whole).await?;
+    let whole = body.whole;
+    let (queries, names) = body.parse()?;
+    let places = plane.place_all(queries, whole).await?;
     Ok(Json(BulkView::of(names, &places)))
 }
 
@@ -237,7 +244,7 @@ pub(crate) async fn release(State(plane): State<Plane>, Path(id): Path<String>) 
     Ok(Json((&released).into()))
 }
 
-fn reservation(id: &str) -> Result<ReservationId, Problem> {
+pub(crate) fn reservation(id: &str) -> Result<ReservationId, Problem> {
     let number = id.parse().map_err(|_| {
         let name = id.escape_debug().to_string();
         ServiceError::NotFound { what: "reservation", name }

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::Answer;
 use crate::rest::Plane;
+use crate::rest::error::Problem;
 use crate::rest::extract::Body;
 use crate::rest::views::{PlanView, PlansView, RebalancedView};
 use crate::service::ServiceError;
@@ -26,15 +27,19 @@ pub(crate) struct SuggestBody {
 /// Asks the placement policy what would be better; the plan waits for its execution.
 #[utoipa::path(post, path = "/api/v1/rebalance", request_body = SuggestBody, responses((status = 200, body = PlanView)))]
 pub(crate) async fn suggest(State(plane): State<Plane>, Body(body): Body<SuggestBody>) -> Answer<PlanView> {
-    let kind = match body.kind.as_deref() {
-        None | Some("cluster") => MemberKind::Cluster,
-        Some("node") => MemberKind::Node,
+    Ok(Json((&plane.suggest(kind(body.kind.as_deref())?, "api".to_owned()).await?).into()))
+}
+
+/// Which members are to be made more even.
+pub(crate) fn kind(name: Option<&str>) -> Result<MemberKind, Problem> {
+    match name {
+        None | Some("cluster") => Ok(MemberKind::Cluster),
+        Some("node") => Ok(MemberKind::Node),
         Some(other) => {
             let problem = format!("`{}` is not a kind; use cluster or node", other.escape_debug());
-            return Err(ServiceError::Invalid { field: "kind".to_owned(), problem }.into());
+            Err(ServiceError::Invalid { field: "kind".to_owned(), problem }.into())
         }
-    };
-    Ok(Json((&plane.suggest(kind, "api".to_owned()).await?).into()))
+    }
 }
 
 /// Plans that wait for their execution, oldest first.
@@ -47,7 +52,10 @@ pub(crate) async fn plans(State(plane): State<Plane>) -> Json<PlansView> {
 /// Executes a plan once, if everything in it still holds.
 #[utoipa::path(post, path = "/api/v1/rebalance/{id}/execute", responses((status = 200, body = RebalancedView)))]
 pub(crate) async fn execute(State(plane): State<Plane>, Path(id): Path<String>) -> Answer<RebalancedView> {
-    let plan = PlanId::parse(&id);
-    let plan = plan.ok_or(ServiceError::NotFound { what: "plan", name: id.escape_debug().to_string() })?;
-    Ok(Json((&plane.execute(plan).await?).into()))
+    Ok(Json((&plane.execute(plan(&id)?).await?).into()))
+}
+
+pub(crate) fn plan(id: &str) -> Result<PlanId, Problem> {
+    let missing = || ServiceError::NotFound { what: "plan", name: id.escape_debug().to_string() };
+    Ok(PlanId::parse(id).ok_or_else(missing)?)
 }

@@ -5,10 +5,11 @@ use axum::extract::{Path, State};
 
 use super::Answer;
 use crate::rest::Plane;
+use crate::rest::error::Problem;
 use crate::rest::extract::label;
 use crate::rest::views::{LagMatrixView, LagView, RegionStatusView, RegionView, RegionsView};
 use crate::service::ServiceError;
-use crate::service::region::LAG_REGIONS_MAX;
+use crate::service::region::{LAG_REGIONS_MAX, Lag, RegionInfo};
 
 /// All regions: those of members, and those of the configuration.
 #[utoipa::path(get, path = "/api/v1/regions", responses((status = 200, body = RegionsView)))]
@@ -20,10 +21,16 @@ pub(crate) async fn list(State(plane): State<Plane>) -> Json<RegionsView> {
 /// One region, and how far it is from the others.
 #[utoipa::path(get, path = "/api/v1/regions/{region}", responses((status = 200, body = RegionStatusView)))]
 pub(crate) async fn one(State(plane): State<Plane>, Path(region): Path<String>) -> Answer<RegionStatusView> {
-    let id = label("region", &region)?;
+    let (region, lags) = find(&plane, &region)?;
+    Ok(Json(RegionStatusView::of(&region, &lags)))
+}
+
+/// A region by name, and how far it is from the others.
+pub(crate) fn find(plane: &Plane, region: &str) -> Result<(RegionInfo, Vec<Lag>), Problem> {
+    let id = label("region", region)?;
     let found = plane.regions().into_iter().find(|region| region.id == id);
     let found = found.ok_or(ServiceError::NotFound { what: "region", name: id.to_string() })?;
-    Ok(Json(RegionStatusView::of(&found, &plane.lags(Some(&id)))))
+    Ok((found, plane.lags(Some(&id))))
 }
 
 /// How far regions are from each other, of at most 128 by name.

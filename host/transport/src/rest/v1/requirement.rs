@@ -16,30 +16,30 @@ use crate::service::ServiceError;
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RequirementBody {
     /// `cluster` (default), `node` or `any`.
-    kind: Option<String>,
-    cluster: Option<String>,
-    required_capabilities: Vec<String>,
-    preferred_capabilities: Vec<String>,
-    services: Vec<String>,
-    allowed_regions: Vec<String>,
-    denied_regions: Vec<String>,
-    allowed_zones: Vec<String>,
-    denied_zones: Vec<String>,
+    pub(crate) kind: Option<String>,
+    pub(crate) cluster: Option<String>,
+    pub(crate) required_capabilities: Vec<String>,
+    pub(crate) preferred_capabilities: Vec<String>,
+    pub(crate) services: Vec<String>,
+    pub(crate) allowed_regions: Vec<String>,
+    pub(crate) denied_regions: Vec<String>,
+    pub(crate) allowed_zones: Vec<String>,
+    pub(crate) denied_zones: Vec<String>,
     /// What the member must be certified for, for example `gdpr`.
-    compliance: Vec<String>,
+    pub(crate) compliance: Vec<String>,
     /// Models of accelerators that would do; any if empty.
-    accelerator_models: Vec<String>,
+    pub(crate) accelerator_models: Vec<String>,
     /// Longest time to reach the member, ms: the round trip from `preferred_region`, or without one its own response
     /// time. A member whose time is unknown does not meet it.
-    max_latency_ms: Option<u32>,
+    pub(crate) max_latency_ms: Option<u32>,
     /// Percent: healthy is 100, degraded or unknown 50.
     #[schema(maximum = 100)]
-    min_health: u32,
+    pub(crate) min_health: u32,
     /// Members that must not be chosen, for example because they were tried.
-    excluded: Vec<String>,
+    pub(crate) excluded: Vec<String>,
     /// Where the request comes from.
-    preferred_region: Option<String>,
-    source_zone: Option<String>,
+    pub(crate) preferred_region: Option<String>,
+    pub(crate) source_zone: Option<String>,
 }
 
 impl RequirementBody {

@@ -21,6 +21,8 @@ pub(crate) struct GroupView {
     step_up_max: u32,
     step_down_max: u32,
     confidence_min: f32,
+    /// Slot that decides; `null` = the slot with the group's name, or the default one.
+    strategy: Option<String>,
     region: Option<String>,
     service: Option<String>,
     /// How many replicas each cluster should run.
@@ -52,6 +54,7 @@ impl From<&GroupInfo> for GroupView {
             step_up_max: spec.step_up_max,
             step_down_max: spec.step_down_max,
             confidence_min: spec.confidence_min,
+            strategy: spec.strategy.as_ref().map(ToString::to_string),
             region: spec.region.as_ref().map(ToString::to_string),
             service: spec.service.as_ref().map(ToString::to_string),
             places: places.iter().map(|place| (place.member.to_string(), place.replicas)).collect(),

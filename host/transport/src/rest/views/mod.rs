@@ -24,10 +24,10 @@ pub(crate) use group::{GroupView, GroupsView};
 pub(crate) use member::{
     ClustersView, MemberView, NodesView, ReportedView, StatusSlotView, StatusView, UnregisteredView,
 };
-pub(crate) use placement::{BulkView, PlacedView, ReservationView, ReservationsView};
+pub(crate) use placement::{BulkView, PlacedView, ReservationView, ReservationsView, reasoning};
 pub(crate) use policy::{LoadedView, PoliciesView, PolicyView};
-pub(crate) use rebalance::{PlanView, PlansView, RebalancedView};
-pub(crate) use region::{LagMatrixView, LagView, RegionStatusView, RegionView, RegionsView};
+pub(crate) use rebalance::{PlanView, PlansView, RebalancedView, cause_text};
+pub(crate) use region::{LagMatrixView, LagView, RegionStatusView, RegionView, RegionsView, origin_name};
 pub(crate) use rtt::{RttListView, RttView};
 pub(crate) use slot::{HistoriesView, HistoryView, ServingView, SlotView, SlotsView};
 

@@ -53,7 +53,8 @@ impl From<&Placed> for PlacedView {
     }
 }
 
-fn reasoning(placed: &Placed) -> String {
+/// Why it went there, by factor, for people.
+pub(crate) fn reasoning(placed: &Placed) -> String {
     let decided = &placed.decided;
     let mut text = format!(
         "{} of {} eligible by {}: {}",

@@ -40,13 +40,17 @@ struct RefusedView {
     why: String,
 }
 
+/// Why a plan was made, for people.
+pub(crate) fn cause_text(cause: &Cause) -> String {
+    match cause {
+        Cause::Imbalance { ratio } => format!("the fullest member is {ratio:.2} times the mean"),
+        Cause::Full { member, utilisation } => format!("{member} is {:.0} % full", utilisation * 100.0),
+        Cause::Asked { by } => format!("asked by {by}"),
+    }
+}
+
 impl From<&Plan> for PlanView {
     fn from(plan: &Plan) -> Self {
-        let cause = match &plan.cause {
-            Cause::Imbalance { ratio } => format!("the fullest member is {ratio:.2} times the mean"),
-            Cause::Full { member, utilisation } => format!("{member} is {:.0} % full", utilisation * 100.0),
-            Cause::Asked { by } => format!("asked by {by}"),
-        };
         let one = |planned: &Move| MoveView {
             workload: planned.workload.to_string(),
             from: planned.from.to_string(),
@@ -60,7 +64,7 @@ impl From<&Plan> for PlanView {
         };
         Self {
             id: plan.id.to_string(),
-            cause,
+            cause: cause_text(&plan.cause),
             epoch: plan.epoch,
             imbalance_before: plan.before.ratio(),
             imbalance_after: plan.after.ratio(),

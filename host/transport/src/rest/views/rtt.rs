@@ -33,7 +33,7 @@ pub(crate) struct RttView {
 
 impl From<&RttInfo> for RttView {
     fn from(info: &RttInfo) -> Self {
-        let RttInfo { source, target, region, path, expected_ms, fresh, now } = info;
+        let RttInfo { source, target, region, path, expected_ms, fresh, now: _ } = info;
         Self {
             source: source.to_string(),
             target: target.to_string(),
@@ -43,7 +43,7 @@ impl From<&RttInfo> for RttView {
             lowest_ms: number(path.lowest_ms()),
             jitter_ms: path.jitter_ms,
             loss: path.loss,
-            age_ms: (!path.last_ms.is_nan()).then(|| now.since_ms(path.seen_at)),
+            age_ms: info.age_ms(),
             probes: path.tries,
             fresh: *fresh,
         }
