@@ -548,11 +548,11 @@ pub(crate) enum RttCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
-    /// All policies that the server knows.
+    /// All policies that the server knows; with `--output json` also the schemas of their settings.
     List,
-    /// One policy: what it is, imports, reads and may use. Example: pilothouse policy inspect ./mine.wasm
+    /// One policy: what it is, imports, reads and may use. Example: pilothouse policy inspect scaling/hybrid
     Inspect {
-        /// Name or digest of one that the server knows, or the path of a .wasm file (no server needed).
+        /// NAME, FAMILY/NAME or digest of one that the server knows, or the path of a .wasm file (no server needed).
         policy: String,
     },
     /// Load a component. Example: pilothouse policy load mine.wasm --activate balancing/default

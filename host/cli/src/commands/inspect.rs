@@ -6,14 +6,16 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use pilothouse_core::slot::SlotId;
 use pilothouse_engine::{Budget, Cache, Compiler, LoadedPolicy, Runtime};
 use serde_json::{Value, json};
 
 use crate::output::Report;
 
-/// Whether the argument means a file and not a name.
+/// Whether the argument means a file and not `NAME` or `FAMILY/NAME`.
 pub(super) fn is_file(policy: &str) -> bool {
-    policy.ends_with(".wasm") || policy.contains(std::path::MAIN_SEPARATOR)
+    let is_of_family = || SlotId::parse(policy).is_ok();
+    policy.ends_with(".wasm") || (policy.contains(std::path::MAIN_SEPARATOR) && !is_of_family())
 }
 
 pub(super) fn run(path: &str) -> anyhow::Result<Report> {
@@ -48,4 +50,23 @@ fn view(policy: &LoadedPolicy) -> Value {
             "host_calls": budget.host_calls,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_and_a_name_are_no_file() {
+        for (policy, file) in [
+            ("hybrid", false),
+            ("scaling/hybrid", false),
+            ("routing/mine.wasm", true),
+            ("./hybrid", true),
+            ("other/hybrid", true),
+            ("scaling/a/hybrid", true),
+        ] {
+            assert_eq!(is_file(policy), file, "{policy}");
+        }
+    }
 }

@@ -78,6 +78,7 @@ fn described() -> (Router<Plane>, OpenApi) {
         .routes(routes!(slots::activate))
         .routes(routes!(slots::roll_back))
         .routes(routes!(policies::one))
+        .routes(routes!(policies::of_family))
         .routes(routes!(groups::list, groups::put))
         .routes(routes!(groups::one, groups::remove))
         .routes(routes!(groups::sample))

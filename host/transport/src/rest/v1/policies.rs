@@ -1,17 +1,21 @@
-//! Policies: list them, load one.
+//! Policies: list them, look at one, load one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use bytes::Bytes;
+use pilothouse_core::policy::Family;
 use pilothouse_core::slot::SlotId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Answer;
 use crate::rest::Plane;
-use crate::rest::extract::Query;
+use crate::rest::extract::{Query, slot_id};
 use crate::rest::views::{LoadedView, PoliciesView, PolicyView, SlotView};
-use crate::service::{Activation, ServiceError};
+use crate::service::{Activation, PolicyInfo, ServiceError};
 
 /// All policies.
 #[utoipa::path(get, path = "/api/v1/policies", responses((status = 200, body = PoliciesView)))]
@@ -20,18 +24,46 @@ pub(crate) async fn list(State(plane): State<Plane>) -> Json<PoliciesView> {
     Json(PoliciesView { count: policies.len(), policies })
 }
 
-/// One policy by name (the one loaded last), digest or start of the digest.
+/// One policy by digest, start of the digest, or name if only one family has a policy with it.
 #[utoipa::path(get, path = "/api/v1/policies/{name}", responses((status = 200, body = PolicyView)))]
 pub(crate) async fn one(State(plane): State<Plane>, Path(name): Path<String>) -> Answer<PolicyView> {
-    let policies = plane.policies();
-    let found = policies.iter().rfind(|policy| {
+    Ok(Json((&*find(&plane.policies(), None, &name)?).into()))
+}
+
+/// One policy of a family by name; of several with one name the highest version.
+#[utoipa::path(get, path = "/api/v1/policies/{family}/{name}", responses((status = 200, body = PolicyView)))]
+pub(crate) async fn of_family(
+    State(plane): State<Plane>,
+    Path((family, name)): Path<(String, String)>,
+) -> Answer<PolicyView> {
+    let family = slot_id(&family, &name)?.family;
+    Ok(Json((&*find(&plane.policies(), Some(family), &name)?).into()))
+}
+
+/// The one policy that is meant; a name that two families have means none.
+fn find(
+    policies: &[Arc<PolicyInfo>],
+    family: Option<Family>,
+    name: &str,
+) -> Result<Arc<PolicyInfo>, ServiceError> {
+    let named = policies.iter().filter(|policy| {
         let digest = policy.digest.to_string();
-        policy.description.name == name || digest == name || policy.digest.short() == name
+        let is_named = policy.description.name == name || digest == name || policy.digest.short() == name;
+        is_named && family.is_none_or(|family| family == policy.family)
     });
-    match found {
-        Some(policy) => Ok(Json((&**policy).into())),
-        None => Err(ServiceError::NotFound { what: "policy", name: name.escape_debug().to_string() }.into()),
+    let named: Vec<&Arc<PolicyInfo>> = named.collect();
+    let families: BTreeSet<Family> = named.iter().map(|policy| policy.family).collect();
+    if families.len() > 1 {
+        let all: Vec<String> = families.iter().map(|family| format!("{}/{name}", family.name())).collect();
+        let text = format!("`{name}` is the name of several policies; name one of {}", all.join(", "));
+        return Err(ServiceError::Conflict(text));
     }
+    let newest = named.into_iter().max_by(|a, b| a.description.version.cmp(&b.description.version));
+    let missing = || {
+        let family = family.map(|family| format!("{}/", family.name())).unwrap_or_default();
+        ServiceError::NotFound { what: "policy", name: format!("{family}{}", name.escape_debug()) }
+    };
+    newest.cloned().ok_or_else(missing)
 }
 
 #[derive(Deserialize, IntoParams)]
