@@ -10,6 +10,7 @@
 
 mod cluster_api;
 mod command_line;
+mod control;
 mod crash;
 mod curl;
 mod federation;
@@ -19,3 +20,5 @@ mod place;
 mod port;
 mod regions;
 mod scale;
+mod settings;
+mod strategies;

@@ -53,6 +53,7 @@ const CALLS: &[(&str, &str, &str, &str)] = &[
     ("get", "/api/v1/policies", "", ""),
     ("post", "/api/v1/policies", "", "THE COMPONENT"),
     ("get", "/api/v1/policies/{name}", "/api/v1/policies/random", ""),
+    ("get", "/api/v1/policies/{family}/{name}", "/api/v1/policies/scaling/hybrid", ""),
     ("post", "/api/v1/groups", "", r#"{"name": "web", "min_replicas": 2}"#),
     ("get", "/api/v1/groups", "", ""),
     ("get", "/api/v1/groups/{name}", "/api/v1/groups/web", ""),

@@ -179,9 +179,10 @@ fn regions_are_the_sums_of_their_members() {
     for (arguments, wanted) in [
         (&["region", "list"] as &[&str], "mars"),
         (&["region", "status"], "QUEUE"),
-        (&["region", "status", "eu"], "to us: 90 ms, configured"),
+        (&["region", "status", "eu"], "capacity.total_cpu"),
+        (&["region", "status", "--region", "eu", "--verbose"], "to us: 90 ms, configured"),
         (&["region", "capacity"], "LARGEST"),
-        (&["region", "capacity", "eu"], "capacity.free_cpu"),
+        (&["region", "capacity", "--region", "eu"], "capacity.free_cpu"),
         (&["region", "lag"], "90*"),
         (&["--output", "json", "region", "lag"], "\"known\""),
     ] {

@@ -1,5 +1,7 @@
 //! The command line's grammar.
 
+mod region;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -7,6 +9,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::exit;
 use crate::output::Output;
+pub(crate) use region::{RegionCommand, RttCommand};
 
 /// A WebAssembly-pluggable policy host for federations of clusters.
 #[derive(Debug, Parser)]
@@ -501,49 +504,6 @@ pub(crate) struct AssignArgs {
     /// Strategy, if not the default one.
     #[arg(long)]
     pub(crate) strategy: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RegionCommand {
-    /// All regions.
-    List,
-    /// Health and load. Example: pilothouse region status us-east1
-    Status {
-        /// One region, with its distances; all if left out.
-        region: Option<String>,
-    },
-    /// Resources: total, used, free, and the largest holes. Example: pilothouse region capacity us-east1
-    Capacity {
-        /// One region; all if left out.
-        region: Option<String>,
-    },
-    /// How far regions are from each other.
-    Lag,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RttCommand {
-    /// What is known, by region and member. Example: pilothouse rtt list --from us-east1
-    List {
-        /// Only from this region.
-        #[arg(long)]
-        from: Option<String>,
-        /// Only to this member.
-        #[arg(long)]
-        to: Option<String>,
-        /// At most so many, and never more than 10000.
-        #[arg(long, default_value_t = 1_000)]
-        limit: usize,
-    },
-    /// Tell what was measured. Example: pilothouse rtt sample us-east1 c1 42.5
-    Sample {
-        /// Region it was measured from.
-        from: String,
-        /// The member.
-        to: String,
-        /// Time until the answer, ms; left out = no answer came.
-        rtt_ms: Option<f32>,
-    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -62,10 +62,14 @@ pub(super) fn region(client: &Client, command: RegionCommand) -> anyhow::Result<
     let one = |region: &str| client.get(&format!("/api/v1/regions/{region}"));
     Ok(match command {
         RegionCommand::List => Report::list(all()?, "regions", REGIONS),
-        RegionCommand::Status { region: None } => Report::list(all()?, "regions", STATUS),
-        RegionCommand::Status { region: Some(region) } => status(one(&region)?),
-        RegionCommand::Capacity { region: None } => Report::list(all()?, "regions", CAPACITY),
-        RegionCommand::Capacity { region: Some(region) } => capacity(&one(&region)?),
+        RegionCommand::Status { region, verbose } => match region.id() {
+            None => Report::list(all()?, "regions", STATUS),
+            Some(region) => status(one(&region)?, verbose),
+        },
+        RegionCommand::Capacity { region } => match region.id() {
+            None => Report::list(all()?, "regions", CAPACITY),
+            Some(region) => capacity(&one(&region)?),
+        },
         RegionCommand::Lag => lag_matrix(client.get("/api/v1/lag-matrix")?),
     })
 }
@@ -86,14 +90,15 @@ pub(super) fn rtt(client: &Client, command: RttCommand) -> anyhow::Result<Report
     })
 }
 
-/// Numbers of a region, a line each, and a line for each other region.
-fn status(answer: Value) -> Report {
+/// Numbers of a region, a line each, and, if wanted, a line for each other region.
+fn status(answer: Value, verbose: bool) -> Report {
     let mut numbers = answer.clone();
     if let Some(fields) = numbers.as_object_mut() {
         fields.remove("lags");
     }
     let mut lines = vec![Report::fields(numbers).into_text()];
-    for lag in answer.get("lags").and_then(Value::as_array).into_iter().flatten() {
+    let lags = answer.get("lags").filter(|_| verbose).and_then(Value::as_array);
+    for lag in lags.into_iter().flatten() {
         lines.push(format!("to {}: {} ms, {}", text(lag, "to"), text(lag, "rtt_ms"), text(lag, "known")));
     }
     Report::new(answer, lines.join("\n"))
