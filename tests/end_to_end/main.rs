@@ -8,6 +8,7 @@
     reason = "helpers of tests fail by panicking, and figures are printed"
 )]
 
+mod access;
 mod cluster_api;
 mod command_line;
 mod crash;
@@ -16,4 +17,6 @@ mod federation;
 mod hot_reload;
 mod openapi;
 mod port;
+mod raw;
 mod scale;
+mod tls;

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 
 use crate::blobs::Blobs;
 use crate::clock::Clock;
-use crate::config::{BudgetConfig, Config, ThresholdsConfig, TlsConfig};
+use crate::config::{BudgetConfig, Config, ServerConfig, ThresholdsConfig, TlsConfig};
 use crate::control::Control;
 use crate::decide::Decider;
 use crate::decide::log::DecisionLog;
@@ -34,6 +34,9 @@ use crate::slots::library::Library;
 use crate::slots::live::FaultReport;
 use crate::slots::{REPORTS_MAX, Slots};
 use crate::tasks::{Stop, TaskSet};
+
+/// What tasks have after the requests in flight, to write down their last state.
+const LAST_WORK: Duration = Duration::from_secs(2);
 
 /// A running server.
 #[derive(Debug)]
@@ -49,7 +52,7 @@ pub struct Running {
 impl Running {
     /// Stops accepting, lets requests in flight finish, and ends all tasks.
     pub async fn stop(self) {
-        self.tasks.stop(self.drain).await;
+        self.tasks.stop(self.drain + LAST_WORK).await;
     }
 }
 
@@ -73,7 +76,7 @@ pub async fn start(config: &Config, program: Option<std::path::PathBuf>) -> anyh
         Some(TlsConfig { cert_file, key_file }) => Some(tls::acceptor(cert_file, key_file)?),
         None => None,
     };
-    let protection = Protection { token, tls };
+    let protection = Protection { token, tls, allowed_hosts: config.server.allowed_hosts.clone() };
     let (control, incoming) = tokio::task::block_in_place(|| open(config, program))?;
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await
@@ -84,18 +87,24 @@ pub async fn start(config: &Config, program: Option<std::path::PathBuf>) -> anyh
     let Incoming { reports, calls } = incoming;
     spawn_loops(config, &control, reports, &mut tasks);
     spawn_scaling(&control, calls, &mut tasks);
-    let limits = Limits {
-        connections_max: config.server.connections_max,
-        header_timeout: Duration::from_millis(config.server.header_timeout_ms),
-        request_timeout: Duration::from_millis(config.server.request_timeout_ms),
-        ..Limits::default()
-    };
+    let limits = limits(&config.server);
     let plane = Arc::new(control.clone());
     tasks.spawn("server", move |mut stop| async move {
         server::run(listener, plane, protection, limits, async move { stop.wait().await }).await;
     });
-    let drain = Duration::from_millis(config.server.drain_ms);
-    Ok(Running { address, control, tasks, drain })
+    Ok(Running { address, control, tasks, drain: limits.drain })
+}
+
+fn limits(server: &ServerConfig) -> Limits {
+    Limits {
+        connections_max: server.connections_max,
+        connections_per_address: server.connections_per_address,
+        header_timeout: Duration::from_millis(server.header_timeout_ms),
+        idle_timeout: Duration::from_millis(server.idle_timeout_ms),
+        request_timeout: Duration::from_millis(server.request_timeout_ms),
+        drain: Duration::from_millis(server.drain_ms),
+        ..Limits::default()
+    }
 }
 
 fn read_token(path: &std::path::Path) -> anyhow::Result<String> {
@@ -412,5 +421,28 @@ async fn remember(store: &dyn Store, folder: &PolicyDir) {
         {
             tracing::warn!(%error, "the policy folder's state was not stored");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bound_of_the_port_is_the_configured_one() {
+        let server = ServerConfig {
+            connections_max: 1,
+            connections_per_address: 2,
+            header_timeout_ms: 3,
+            idle_timeout_ms: 4,
+            request_timeout_ms: 5,
+            drain_ms: 6,
+            ..ServerConfig::default()
+        };
+        let Limits { connections_max, connections_per_address, .. } = limits(&server);
+        let Limits { header_timeout, idle_timeout, request_timeout, drain, .. } = limits(&server);
+        assert_eq!((connections_max, connections_per_address), (1, 2));
+        let times = [header_timeout, idle_timeout, request_timeout, drain];
+        assert_eq!(times, [3, 4, 5, 6].map(Duration::from_millis));
     }
 }

@@ -1,5 +1,6 @@
 //! Reads and checks configuration text; says what is wrong, where, and what would be right.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use pilothouse_core::id::{Label, MemberId};
@@ -81,7 +82,12 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     }
     name("server.node-id", &server.node_id, |text| MemberId::parse(text).map(drop))?;
     at_least("server.connections-max", server.connections_max as u64, 1)?;
+    at_least("server.connections-per-address", server.connections_per_address as u64, 1)?;
+    for (index, host) in server.allowed_hosts.iter().enumerate() {
+        host_name(&format!("server.allowed-hosts.{index}"), host)?;
+    }
     at_least("server.header-timeout-ms", server.header_timeout_ms, 10)?;
+    at_least("server.idle-timeout-ms", server.idle_timeout_ms, 10)?;
     at_least("server.request-timeout-ms", server.request_timeout_ms, 10)?;
     at_least("registry.publish-interval-ms", registry.publish_interval_ms, 1)?;
     at_least("registry.probe-interval-ms", registry.probe_interval_ms, 100)?;
@@ -136,6 +142,15 @@ fn name<E: ToString>(
     parse(text).map_err(|error| bad(key, text, &error.to_string()))
 }
 
+/// A name as in a URL, or an address; ports and patterns are not part of it.
+fn host_name(key: &str, text: &str) -> Result<(), ConfigError> {
+    let is_name = || text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+    if text.parse::<IpAddr>().is_ok() || (!text.is_empty() && is_name()) {
+        return Ok(());
+    }
+    Err(bad(key, text, "use a name such as leader.example, or an address; without port"))
+}
+
 fn at_least(key: &str, value: u64, least: u64) -> Result<(), ConfigError> {
     if value < least { Err(bad(key, value, &format!("use at least {least}"))) } else { Ok(()) }
 }
@@ -172,6 +187,13 @@ mod tests {
             ("[server]\nlistenn = \"x\"", "unknown field `listenn`"),
             ("[server]\nlisten = \"nonsense\"", "line 2"),
             ("[server]\nnode-id = \"a b\"", "server.node-id"),
+            (
+                "[server]\nallowed-hosts = [\"leader\", \"a:80\"]",
+                "server.allowed-hosts.1` is a:80: use a name",
+            ),
+            ("[server]\nallowed-hosts = [\"*.example\"]", "server.allowed-hosts.0"),
+            ("[server]\nconnections-per-address = 0", "server.connections-per-address"),
+            ("[server]\nidle-timeout-ms = 0", "server.idle-timeout-ms"),
             ("[registry]\noffline-after-ms = 1", "registry.offline-after-ms` is 1: use at least 30000"),
             ("[registry]\nmass-loss-share = nan", "registry.mass-loss-share"),
             ("[regions.x]\nlatitude = 91.0\nlongitude = 0.0", "regions.x.latitude"),
