@@ -18,5 +18,7 @@ mod hot_reload;
 mod openapi;
 mod port;
 mod raw;
+mod rehearsal;
 mod scale;
+mod scaling_replay;
 mod tls;

@@ -13,6 +13,7 @@ pub mod decide;
 pub mod hub;
 mod metrics;
 mod policy_dir;
+mod port;
 mod records;
 mod scaling;
 pub mod serve;

@@ -16,19 +16,19 @@ use pilothouse_engine::precheck::COMPONENT_BYTES_MAX;
 use pilothouse_engine::{Budget, Cache, Compiler, Runtime};
 use pilothouse_member::Probe;
 use pilothouse_store::{Embedded, Store, Txn};
-use pilothouse_transport::server::{self, Limits, Protection};
+use pilothouse_transport::server;
 use pilothouse_transport::service::{Activation, ControlPlane as _};
-use pilothouse_transport::tls;
 use tokio::sync::mpsc;
 
 use crate::blobs::Blobs;
 use crate::clock::Clock;
-use crate::config::{BudgetConfig, Config, ServerConfig, ThresholdsConfig, TlsConfig};
+use crate::config::{BudgetConfig, Config, ThresholdsConfig};
 use crate::control::Control;
 use crate::decide::Decider;
 use crate::decide::log::DecisionLog;
 use crate::hub::Hub;
 use crate::policy_dir::{DEBOUNCE_MS, PolicyDir};
+use crate::port;
 use crate::scaling::{Groups, Webhook};
 use crate::slots::library::Library;
 use crate::slots::live::FaultReport;
@@ -37,6 +37,11 @@ use crate::tasks::{Stop, TaskSet};
 
 /// What tasks have after the requests in flight, to write down their last state.
 const LAST_WORK: Duration = Duration::from_secs(2);
+
+/// Between two looks at members and slots, ms.
+const TICK_MS: u64 = 250;
+/// Between two looks at groups, as their shortest period, ms.
+const SCALING_TICK_MS: u64 = 100;
 
 /// A running server.
 #[derive(Debug)]
@@ -67,16 +72,13 @@ struct Incoming {
 /// # Errors
 /// What could not be opened, and what to do.
 pub async fn start(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<Running> {
-    let token = match &config.server.token_file {
-        Some(path) => Some(read_token(path)?),
-        None => None,
-    };
-    server::bind_allowed(config.server.listen, token.is_some(), config.server.tls.is_some())?;
-    let tls = match &config.server.tls {
-        Some(TlsConfig { cert_file, key_file }) => Some(tls::acceptor(cert_file, key_file)?),
-        None => None,
-    };
-    let protection = Protection { token, tls, allowed_hosts: config.server.allowed_hosts.clone() };
+    let (protection, limits) = (port::protection(&config.server)?, port::limits(&config.server));
+    if config.server.time_factor > 1 {
+        tracing::warn!(
+            times = config.server.time_factor,
+            "a rehearsal: the host's clock runs faster than the world"
+        );
+    }
     let (control, incoming) = tokio::task::block_in_place(|| open(config, program))?;
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await
@@ -87,32 +89,11 @@ pub async fn start(config: &Config, program: Option<std::path::PathBuf>) -> anyh
     let Incoming { reports, calls } = incoming;
     spawn_loops(config, &control, reports, &mut tasks);
     spawn_scaling(&control, calls, &mut tasks);
-    let limits = limits(&config.server);
     let plane = Arc::new(control.clone());
     tasks.spawn("server", move |mut stop| async move {
         server::run(listener, plane, protection, limits, async move { stop.wait().await }).await;
     });
     Ok(Running { address, control, tasks, drain: limits.drain })
-}
-
-fn limits(server: &ServerConfig) -> Limits {
-    Limits {
-        connections_max: server.connections_max,
-        connections_per_address: server.connections_per_address,
-        header_timeout: Duration::from_millis(server.header_timeout_ms),
-        idle_timeout: Duration::from_millis(server.idle_timeout_ms),
-        request_timeout: Duration::from_millis(server.request_timeout_ms),
-        drain: Duration::from_millis(server.drain_ms),
-        ..Limits::default()
-    }
-}
-
-fn read_token(path: &std::path::Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read token file {}", path.display()))?;
-    let token = text.trim().to_owned();
-    anyhow::ensure!(token.len() >= 16, "the token in {} is shorter than 16 characters", path.display());
-    Ok(token)
 }
 
 fn open(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<(Control, Incoming)> {
@@ -125,7 +106,7 @@ fn open(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<
             .create(dir)
             .with_context(|| format!("cannot make the data folder {}", dir.display()))?;
     }
-    let clock = Clock::start();
+    let clock = Clock::start(config.server.time_factor);
     let mut seed = [0; 8];
     rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
     let seed = u64::from_le_bytes(seed);
@@ -248,7 +229,8 @@ fn spawn_loops(
     mut reports: mpsc::Receiver<FaultReport>,
     tasks: &mut TaskSet,
 ) {
-    let publish = Duration::from_millis(config.registry.publish_interval_ms);
+    let clock = control.hub.clock;
+    let publish = clock.period(config.registry.publish_interval_ms);
     let hub = Arc::clone(&control.hub);
     tasks.spawn("publish", move |mut stop| async move {
         while stop.sleep(publish).await {
@@ -257,7 +239,7 @@ fn spawn_loops(
     });
     let (hub, slots) = (Arc::clone(&control.hub), Arc::clone(&control.slots));
     tasks.spawn("tick", move |mut stop| async move {
-        while stop.sleep(Duration::from_millis(250)).await {
+        while stop.sleep(clock.period(TICK_MS)).await {
             tick_registry(&hub).await;
             slots.tick().await;
         }
@@ -283,7 +265,7 @@ fn spawn_loops(
         slots.flush_state(&mut flushed).await;
     });
     let (probed, mut probe) = (control.clone(), Probe::new(config.server.data_dir.clone()));
-    let every = Duration::from_millis(config.registry.probe_interval_ms);
+    let every = clock.period(config.registry.probe_interval_ms);
     tasks.spawn("probe", move |mut stop| async move {
         while stop.sleep(every).await {
             if let Err(error) = probed.report(&probed.node_id, &probe.read()) {
@@ -305,7 +287,7 @@ fn spawn_scaling(
 ) {
     let control = control.clone();
     tasks.spawn("scaling", move |mut stop| async move {
-        while stop.sleep(Duration::from_millis(100)).await {
+        while stop.sleep(control.hub.clock.period(SCALING_TICK_MS)).await {
             let control = control.clone();
             let ticked = tokio::task::spawn_blocking(move || {
                 let Control { groups, decider, slots, .. } = &control;
@@ -346,10 +328,12 @@ async fn tick_registry(hub: &Hub) {
 async fn watch_folder(dir: std::path::PathBuf, control: Control, poll: Duration, mut stop: Stop) {
     let (hint, mut hints) = mpsc::channel(1);
     let _watcher = notifier(&dir, hint);
+    // Whoever writes the files lives in the world's time.
+    let clock = Clock::start(1);
     let mut folder = PolicyDir::new(dir, COMPONENT_BYTES_MAX as u64);
     folder.remember(remembered(&*control.hub.store));
     loop {
-        let (found, settling) = folder.scan(control.hub.clock.now());
+        let (found, settling) = folder.scan(clock.now());
         for found in found {
             take_file(&control, found).await;
             remember(&*control.hub.store, &folder).await;
@@ -421,28 +405,5 @@ async fn remember(store: &dyn Store, folder: &PolicyDir) {
         {
             tracing::warn!(%error, "the policy folder's state was not stored");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_bound_of_the_port_is_the_configured_one() {
-        let server = ServerConfig {
-            connections_max: 1,
-            connections_per_address: 2,
-            header_timeout_ms: 3,
-            idle_timeout_ms: 4,
-            request_timeout_ms: 5,
-            drain_ms: 6,
-            ..ServerConfig::default()
-        };
-        let Limits { connections_max, connections_per_address, .. } = limits(&server);
-        let Limits { header_timeout, idle_timeout, request_timeout, drain, .. } = limits(&server);
-        assert_eq!((connections_max, connections_per_address), (1, 2));
-        let times = [header_timeout, idle_timeout, request_timeout, drain];
-        assert_eq!(times, [3, 4, 5, 6].map(Duration::from_millis));
     }
 }

@@ -9,6 +9,8 @@ use super::Config;
 
 /// Largest configuration file, bytes.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// Fastest clock of a rehearsal: beyond it a loop's shortest wait is longer than what it waits for.
+const TIME_FACTOR_MAX: u64 = 3_600;
 
 /// Why a configuration is no good.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +87,12 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     at_least("server.connections-per-address", server.connections_per_address as u64, 1)?;
     for (index, host) in server.allowed_hosts.iter().enumerate() {
         host_name(&format!("server.allowed-hosts.{index}"), host)?;
+    }
+    at_least("server.time-factor", server.time_factor.into(), 1)?;
+    at_most("server.time-factor", server.time_factor.into(), TIME_FACTOR_MAX)?;
+    if server.time_factor > 1 && !server.listen.ip().is_loopback() {
+        let problem = "a rehearsal listens on loopback only; use 1, or set server.listen to 127.0.0.1:PORT";
+        return Err(bad("server.time-factor", server.time_factor, problem));
     }
     at_least("server.header-timeout-ms", server.header_timeout_ms, 10)?;
     at_least("server.idle-timeout-ms", server.idle_timeout_ms, 10)?;
@@ -193,6 +201,9 @@ mod tests {
             ),
             ("[server]\nallowed-hosts = [\"*.example\"]", "server.allowed-hosts.0"),
             ("[server]\nconnections-per-address = 0", "server.connections-per-address"),
+            ("[server]\ntime-factor = 0", "server.time-factor` is 0: use at least 1"),
+            ("[server]\ntime-factor = 3601", "server.time-factor` is 3601: use at most 3600"),
+            ("[server]\ntime-factor = 2\nlisten = \"0.0.0.0:8151\"", "a rehearsal listens on loopback only"),
             ("[server]\nidle-timeout-ms = 0", "server.idle-timeout-ms"),
             ("[registry]\noffline-after-ms = 1", "registry.offline-after-ms` is 1: use at least 30000"),
             ("[registry]\nmass-loss-share = nan", "registry.mass-loss-share"),

@@ -22,6 +22,10 @@ pub struct ServerConfig {
     pub token_file: Option<PathBuf>,
     /// Certificate and key for TLS.
     pub tls: Option<TlsConfig>,
+    /// How many times as fast as the world the host's clock runs, for rehearsals and tests: heartbeats, staleness, cool-downs,
+    /// quarantine and scaling periods, and the loops that look at them. Deadlines of policies, time-outs of the port, the policy
+    /// folder, the webhook and the disk keep the world's time. Only on loopback.
+    pub time_factor: u32,
     /// Threads that answer requests; 0 = one per core.
     pub workers: usize,
     /// Names besides localhost and loopback addresses to which a server on loopback without a token answers. Others could be
@@ -50,6 +54,7 @@ impl Default for ServerConfig {
             max_agents: 10,
             token_file: None,
             tls: None,
+            time_factor: 1,
             workers: 0,
             allowed_hosts: Vec::new(),
             connections_max: 4_096,
