@@ -16,6 +16,7 @@ mod curl;
 mod federation;
 mod hot_reload;
 mod openapi;
+mod place;
 mod port;
 mod raw;
 mod rehearsal;
