@@ -8,6 +8,7 @@
     reason = "helpers of tests fail by panicking, and figures are printed"
 )]
 
+mod access;
 mod cluster_api;
 mod command_line;
 mod control;
@@ -18,7 +19,11 @@ mod hot_reload;
 mod openapi;
 mod place;
 mod port;
+mod raw;
 mod regions;
+mod rehearsal;
 mod scale;
+mod scaling_replay;
 mod settings;
 mod strategies;
+mod tls;

@@ -21,8 +21,8 @@ use crate::clock::Clock;
 use crate::config::RoutingConfig;
 use crate::tasks::{Stop, TaskSet};
 
-/// How often measured times go into a snapshot.
-const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+/// How often measured times go into a snapshot, ms.
+const PUBLISH_EVERY_MS: u64 = 1_000;
 
 /// Sends probes from a region.
 struct Prober {
@@ -48,7 +48,7 @@ pub(crate) fn spawn(
 ) {
     let published = Arc::clone(round_trips);
     tasks.spawn("rtt-publish", move |mut stop| async move {
-        while stop.sleep(PUBLISH_EVERY).await {
+        while stop.sleep(published.hub.clock.period(PUBLISH_EVERY_MS)).await {
             published.publish();
         }
     });
@@ -64,7 +64,7 @@ pub(crate) fn spawn(
         tasks.spawn("rtt-probe", |stop| work(prober, receiver, stop));
     }
     let (round_trips, own_id, budget) = (Arc::clone(round_trips), own_id.clone(), config.probes_per_period);
-    let period = Duration::from_millis(config.probe_period_ms);
+    let period = round_trips.hub.clock.period(config.probe_period_ms);
     tasks.spawn("rtt-choose", move |mut stop| async move {
         while stop.sleep(period).await {
             // Probes that still wait are part of the budget: what does not fit is chosen again.

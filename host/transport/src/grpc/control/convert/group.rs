@@ -41,7 +41,17 @@ pub(in super::super) fn group_in(message: wire::PutGroupRequest) -> GroupBody {
 }
 
 pub(in super::super) fn group_out(info: GroupInfo) -> wire::Group {
-    let GroupInfo { spec, replicas, places, unplaced, changed_ms_ago, sampled_ms_ago, samples, last } = info;
+    let GroupInfo {
+        spec,
+        replicas,
+        places,
+        unplaced,
+        changed_ms_ago,
+        sampled_ms_ago,
+        decided_ms_ago,
+        samples,
+        last,
+    } = info;
     let GroupSpec {
         name,
         min_replicas,
@@ -76,6 +86,7 @@ pub(in super::super) fn group_out(info: GroupInfo) -> wire::Group {
         samples: samples as u64,
         last,
         strategy: text(strategy.as_ref()),
+        decided_ms_ago,
     }
 }
 

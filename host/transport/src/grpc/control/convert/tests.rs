@@ -143,6 +143,7 @@ proptest! {
             unplaced: 0,
             changed_ms_ago: None,
             sampled_ms_ago: None,
+            decided_ms_ago: None,
             samples: 0,
             last: String::new(),
         };
