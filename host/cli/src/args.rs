@@ -344,22 +344,22 @@ pub(crate) enum GroupCommand {
 pub(crate) struct GroupArgs {
     /// Its name.
     pub(crate) name: String,
-    /// Fewest replicas.
+    /// Fewest replicas; 5 unless the server is configured otherwise.
     #[arg(long)]
     pub(crate) min: Option<u32>,
-    /// Most replicas.
+    /// Most replicas; 100 unless the server is configured otherwise.
     #[arg(long)]
     pub(crate) max: Option<u32>,
     /// Where a new group starts; the fewest if left out.
     #[arg(long)]
     pub(crate) replicas: Option<u32>,
-    /// Time between decisions, ms.
+    /// Time between decisions, ms; 15000 if left out.
     #[arg(long)]
     pub(crate) period_ms: Option<u32>,
-    /// How long a replica takes to become ready, ms.
+    /// How long a replica takes to become ready, ms; 30000 if left out.
     #[arg(long)]
     pub(crate) start_ms: Option<u32>,
-    /// Time after any change in which the count does not go down, ms.
+    /// Time after any change in which the count does not go down, ms; 120000 unless the server is configured otherwise.
     #[arg(long)]
     pub(crate) cooldown_ms: Option<u64>,
     /// Slot that decides: queue-depth, predictive, hybrid or another one of the family scaling.

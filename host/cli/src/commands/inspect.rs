@@ -1,4 +1,4 @@
-//! `policy inspect FILE`: what a component is, without a server.
+//! `policy inspect`: what a policy is, told by a server or read from a file without one.
 //!
 //! Invariant: the file goes through the same checks and the same bounded compile as on a server, so what is accepted
 //! here is accepted there.
@@ -24,7 +24,43 @@ pub(super) fn run(path: &str) -> anyhow::Result<Report> {
     let compiler = Compiler::child(program, vec!["compile".to_owned()]);
     let runtime = Runtime::start(compiler, Cache::none())?;
     let loaded = runtime.load(&bytes).with_context(|| format!("{path} would be refused"))?;
-    Ok(Report::fields(view(&loaded)))
+    Ok(report(view(&loaded)))
+}
+
+const SETTINGS: &[(&str, &str)] = &[
+    ("SETTING", "name"),
+    ("TYPE", "type"),
+    ("DEFAULT", "default"),
+    ("FROM", "minimum"),
+    ("TO", "maximum"),
+    ("MEANING", "description"),
+];
+
+/// What a policy is, a line each, and its settings as a table.
+pub(super) fn report(policy: Value) -> Report {
+    let mut about = policy.clone();
+    let schema = about.as_object_mut().and_then(|fields| fields.remove("settings_schema"));
+    let mut settings = Vec::new();
+    collect("", &schema.unwrap_or_default(), &mut settings);
+    let about = Report::fields(about).into_text();
+    let settings = match settings.as_slice() {
+        [] => "It has no settings.".to_owned(),
+        _ => Report::list(json!({ "settings": settings }), "settings", SETTINGS).into_text(),
+    };
+    Report::new(policy, format!("{about}\n{settings}"))
+}
+
+/// The settings of a JSON Schema, nested ones with their path.
+fn collect(path: &str, schema: &Value, settings: &mut Vec<Value>) {
+    for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let name = format!("{path}{name}");
+        if property.get("properties").is_some() {
+            collect(&format!("{name}."), property, settings);
+        } else if let Value::Object(mut about) = property.clone() {
+            about.insert("name".to_owned(), name.into());
+            settings.push(about.into());
+        }
+    }
 }
 
 fn view(policy: &LoadedPolicy) -> Value {
@@ -55,6 +91,18 @@ fn view(policy: &LoadedPolicy) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_are_a_table_of_their_schema() {
+        let depth = json!({ "type": "number", "default": 50, "description": "Deep from here on." });
+        let schema = json!({ "properties": { "thresholds": { "properties": { "depth": depth } } } });
+        let text = report(json!({ "name": "a", "settings_schema": schema })).into_text();
+        for wanted in ["SETTING", "thresholds.depth", "50", "Deep from here on."] {
+            assert!(text.contains(wanted), "{text}");
+        }
+        let none = report(json!({ "name": "a", "settings_schema": null })).into_text();
+        assert!(none.contains("no settings"), "{none}");
+    }
 
     #[test]
     fn a_family_and_a_name_are_no_file() {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{grammar, place, region};
+use super::{grammar, inspect, place, region};
 use crate::args::{
     ClusterCommand, Command, GroupCommand, NodeCommand, PolicyCommand, ScaleCommand, SlotCommand,
 };
@@ -246,7 +246,7 @@ fn policy(client: &Client, command: PolicyCommand) -> anyhow::Result<Report> {
     Ok(match command {
         PolicyCommand::List => Report::list(client.get("/api/v1/policies")?, "policies", POLICIES),
         PolicyCommand::Inspect { policy } => {
-            Report::fields(client.get(&format!("/api/v1/policies/{policy}"))?)
+            inspect::report(client.get(&format!("/api/v1/policies/{policy}"))?)
         }
         PolicyCommand::Load { file, activate } => {
             let bytes = std::fs::read(&file)

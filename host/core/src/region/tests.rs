@@ -34,6 +34,7 @@ fn member(id: &str, kind: MemberKind, cluster: Option<&str>) -> Member {
         load: LoadReport::default(),
         assigned: 4,
         used: Resources { accelerator_millis: 1_500, ..Resources::default() },
+        granted: Default::default(),
         reported_at: None,
         registered_at: Default::default(),
         last_seen: Default::default(),

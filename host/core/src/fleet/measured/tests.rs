@@ -42,6 +42,7 @@ fn member(row: u32, id: &str, region: &str, zone: &str) -> Member {
         load: Default::default(),
         assigned: 0,
         used: Default::default(),
+        granted: Default::default(),
         reported_at: None,
         registered_at: Default::default(),
         last_seen: Default::default(),

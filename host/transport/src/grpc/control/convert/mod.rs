@@ -16,8 +16,6 @@ pub(super) mod terms;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-
 fn given(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
@@ -35,6 +33,6 @@ fn texts<'a, T: ToString + 'a>(values: impl IntoIterator<Item = &'a T>) -> Vec<S
 }
 
 /// Parts of a score by name; those that are no number are left out.
-fn factors(parts: &[(String, f32)]) -> HashMap<String, f32> {
-    parts.iter().filter_map(|(name, value)| Some((name.clone(), number(*value)?))).collect()
+fn factors(parts: &[(String, f32)]) -> impl Iterator<Item = (String, f32)> {
+    parts.iter().filter_map(|(name, value)| Some((name.clone(), number(*value)?)))
 }

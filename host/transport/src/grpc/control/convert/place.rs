@@ -36,7 +36,11 @@ pub(in super::super) fn bulk_in(message: wire::PlaceBulkRequest) -> Result<BulkB
 
 fn alternative_out(alternative: &Alternative) -> wire::ClusterScore {
     let Alternative { member, score, factors: parts } = alternative;
-    wire::ClusterScore { cluster_id: member.to_string(), score: number(*score), factors: factors(parts) }
+    wire::ClusterScore {
+        cluster_id: member.to_string(),
+        score: number(*score),
+        factors: factors(parts).collect(),
+    }
 }
 
 pub(in super::super) fn placed_out(placed: &Placed) -> wire::PlacementDecision {
@@ -69,7 +73,7 @@ pub(in super::super) fn placed_out(placed: &Placed) -> wire::PlacementDecision {
         reasoning: reasoning(placed),
         score: number(*score),
         alternatives: alternatives.iter().map(alternative_out).collect(),
-        factors: factors(parts),
+        factors: factors(parts).collect(),
         ownership_epoch: assignment.as_ref().map(|held| held.epoch),
         reservation: reservation.as_ref().map(reservation_out),
         evicted: texts(evicted.iter().map(|gone| &gone.agent)),
