@@ -22,7 +22,11 @@ impl Endpoint {
         if authority.as_str().contains('@') || authority.host().is_empty() {
             return None;
         }
-        let port: u16 = authority.port_u16().or(default_port)?;
+        // What the authority does not know as a port is no reason to try another one.
+        let port: u16 = match authority.as_str().strip_prefix(authority.host())? {
+            "" => default_port?,
+            port => port.strip_prefix(':')?.parse().ok()?,
+        };
         Some(Self { address: format!("{}:{port}", authority.host()), scheme })
     }
 
