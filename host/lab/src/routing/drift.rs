@@ -8,7 +8,7 @@ use pilothouse_core::fleet::facts::mix;
 use pilothouse_core::fleet::geography::Coordinates;
 
 use super::Tensor;
-use super::simulator::unit;
+use crate::unit;
 use crate::world::SITES;
 
 /// How a world drifts.

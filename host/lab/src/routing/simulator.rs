@@ -16,6 +16,7 @@ use pilothouse_core::time::Now;
 
 use super::federation::{FLOW_WORK, Federation, class};
 use super::{Report, Tensor};
+use crate::unit;
 
 const NEAR_ORACLE: f32 = 1.1;
 const MS_PER_HOUR: f64 = 3_600_000.0;
@@ -241,11 +242,6 @@ fn flow(route: &Route, rows: &[Option<usize>], now: Now) -> Option<Flow> {
     let shares: Vec<(usize, f32)> = route.targets.iter().map(share).collect::<Option<_>>()?;
     let main = shares.iter().copied().reduce(|best, other| if other.1 > best.1 { other } else { best })?.0;
     Some(Flow { shares, main, until: now.plus_ms(u64::from(route.ttl_ms)) })
-}
-
-/// Bits as a number in `0.0 ..< 1.0`.
-pub(super) fn unit(bits: u64) -> f64 {
-    (bits >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]
