@@ -1,12 +1,15 @@
 //! Keeps a session on its member.
 //!
-//! Rule: (1) a session that is pinned stays where it is; (2) a new one goes to the member that its key hashes to, unless that member
-//! carries more than `load-factor` times its fair share, then to the next one in the session's own order; the choice is
-//! pinned. Order: weighted rendezvous hashing, `-w / ln(hash(key, member))` (Thaler and Ravishankar 1998), beyond 256 members a
-//! ring with 21 probes (Appleton and O'Reilly 2015). Bounded loads: Mirrokni, Thorup, Zadimoghaddam 2018.
-//! Hashes are over the member's identity, never over its row or address: a lost member moves only its own sessions, and a
-//! member that returns takes none away, because they are pinned. With `strict` a session whose member may not take
-//! work is refused instead of moved: its state lives there. Requests without a session go to the less loaded of two.
+//! Rule: (1) a session that is pinned stays where it is; (2) a new one goes to the member that its key hashes to and is pinned; (3) a
+//! member has room below `max(free-below, ceil(load-factor * (all work + 1) * w / all weights))` tasks: while it has none, a
+//! request goes to the first member with room in the session's own order, and a session stays pinned where it was. So a session
+//! hotter than any member can bear spreads over as few as needed, always the same ones, and the others stay whole.
+//! Order: weighted rendezvous hashing, `-w / ln(hash(key, member))` (Thaler and Ravishankar 1998), beyond 256 members a ring
+//! with 21 probes (Appleton and O'Reilly 2015). Bounded loads: Mirrokni, Thorup, Zadimoghaddam 2018; all work is estimated
+//! from 32 members. Hashes are over the member's identity, never over its row or address: a lost member moves only its own
+//! sessions, and a member that returns takes none away, because they are pinned. With `strict` a session never leaves its
+//! member, because its state lives there: it waits while the member is full and is refused while it may not take work.
+//! Requests without a session go to the less loaded of two.
 
 use pilothouse_sdk::balancing::{Balancing, Request};
 use pilothouse_sdk::state::Pins;
@@ -286,6 +289,43 @@ mod tests {
         fresh.update(|members| members[first as usize] = member(first).with(Column::Active, 5_000.0));
         let choice = ask(&mut fresh, 7);
         assert!(choice.row != first && choice.reason == OVERFLOWED);
+    }
+
+    #[test]
+    fn a_hot_session_overflows_to_the_same_next_member_and_comes_home() {
+        let mut world = world(4);
+        let home = ask(&mut world, 7).row;
+        let set_load = |world: &mut World<SessionAffinity>, load: f64| {
+            world.update(|members| members[home as usize] = member(home).with(Column::Active, load));
+        };
+        set_load(&mut world, 5_000.0);
+        let next = ask(&mut world, 7);
+        assert!(next.row != home && next.reason == OVERFLOWED);
+        assert_eq!(ask(&mut world, 7).row, next.row, "always the same one");
+        set_load(&mut world, 1_000.0);
+        assert_eq!((ask(&mut world, 7).row, ask(&mut world, 7).reason), (home, PINNED));
+    }
+
+    #[test]
+    fn a_member_with_little_work_always_has_room() {
+        let idle = |identity| member(identity).with(Column::Active, 0.0);
+        let mut world = World::<SessionAffinity>::of().members((0..50).map(idle));
+        let home = ask(&mut world, 7).row;
+        world.update(|members| members[home as usize] = idle(home).in_flight(3));
+        assert_eq!(ask(&mut world, 7).row, home, "though its share of all work is far above the mean");
+        world.update(|members| members[home as usize] = idle(home).in_flight(4));
+        assert_ne!(ask(&mut world, 7).row, home);
+    }
+
+    #[test]
+    fn strict_sessions_wait_at_their_member_however_full_it_is() {
+        let settings = [("strict", Value::Flag(true))];
+        let mut world = World::<SessionAffinity>::configured(&settings).unwrap().members((0..4).map(member));
+        let row = ask(&mut world, 7).row;
+        world.update(|members| {
+            members[row as usize] = member(row).with(Column::Active, 9_000.0);
+        });
+        assert_eq!((ask(&mut world, 7).row, ask(&mut world, 7).reason), (row, PINNED));
     }
 
     #[test]
