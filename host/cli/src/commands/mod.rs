@@ -5,6 +5,7 @@ mod config;
 mod demo;
 mod events;
 mod inspect;
+mod lab;
 mod remote;
 mod serve;
 
@@ -14,6 +15,8 @@ use clap::CommandFactory as _;
 
 use crate::args::{Args, Command, PolicyCommand};
 use crate::client::Client;
+
+pub(crate) use lab::NotFound;
 
 /// Runs a command to its end.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -27,6 +30,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Bench { requests, connections } => {
             bench::run(&client, requests, connections)?.print(output)?
         }
+        Command::Lab(command) => lab::run(command, output)?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "pilothouse", &mut std::io::stdout());
         }

@@ -1,0 +1,141 @@
+//! The components that compete: loaded by the engine, made anew for every run.
+//!
+//! Invariant: a run has the limits of a server but for time: fuel, memory and host calls bound it as there, and the deadline
+//! is far away, so that a slow machine finds the same.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use pilothouse_core::policy::Policy;
+use pilothouse_core::policy::state::SlotState;
+use pilothouse_engine::{Budget, Cache, Compiler, LoadedPolicy, Pool, PoolConfig, Runtime};
+use pilothouse_lab::contest::{Contender, Make};
+
+use super::NotFound;
+use crate::commands::inspect::is_file;
+
+/// Wall clock of a decision, ms: a backstop against a broken engine, which no policy within its fuel reaches.
+const DEADLINE_MS: u64 = 600_000;
+/// Where a policy's counters start; what varies from run to run is the scenario's seed.
+const COUNTER_SEED: u64 = 1;
+
+/// A component that competes.
+pub(super) struct Entry {
+    label: String,
+    digest: String,
+    family: &'static str,
+    make: Box<Make<'static>>,
+}
+
+/// All of them.
+pub(super) struct Entries {
+    runtime: Runtime,
+    list: Vec<Entry>,
+}
+
+impl Entries {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        let program =
+            std::env::current_exe().context("cannot find this program for the compiler's process")?;
+        let compiler = Compiler::child(program, vec!["compile".to_owned()]);
+        Ok(Self { runtime: Runtime::start(compiler, Cache::none())?, list: Vec::new() })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(super) fn labels(&self) -> Vec<&str> {
+        self.list.iter().map(|entry| entry.label.as_str()).collect()
+    }
+
+    /// A default policy by FAMILY/NAME, or a component by its path.
+    pub(super) fn add(&mut self, given: &str, settings: Option<&str>) -> anyhow::Result<()> {
+        let default =
+            given.split_once('/').and_then(|(family, name)| pilothouse_policies::find(family, name));
+        match default {
+            Some(policy) => self.load(policy.name, policy.bytes, settings),
+            None if is_file(given) && Path::new(given).exists() => self.add_file(Path::new(given), settings),
+            None => {
+                let hint =
+                    "give a .wasm file, or FAMILY/NAME of a default policy such as balancing/least-loaded";
+                Err(NotFound { what: "policy", name: given.to_owned(), hint: hint.to_owned() }.into())
+            }
+        }
+    }
+
+    /// A component from a file; its path is its label, because two versions have one name.
+    pub(super) fn add_file(&mut self, path: &Path, settings: Option<&str>) -> anyhow::Result<()> {
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        self.load(&path.to_string_lossy(), &bytes, settings)
+    }
+
+    /// All default policies of a family.
+    pub(super) fn add_family(&mut self, family: &str) -> anyhow::Result<()> {
+        for policy in pilothouse_policies::ALL.iter().filter(|policy| policy.family == family) {
+            self.load(policy.name, policy.bytes, None)?;
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, label: &str, bytes: &[u8], settings: Option<&str>) -> anyhow::Result<()> {
+        let context = || format!("{} cannot compete", pilothouse_lab::report::text::plain(label));
+        let loaded = Arc::new(self.runtime.load(bytes).with_context(context)?);
+        let (digest, family) = (loaded.digest.to_string(), loaded.family().name());
+        let settings = settings.unwrap_or_default().to_owned();
+        // Once now, so that bad settings end the command and not every run.
+        pool(&loaded, &settings).map_err(anyhow::Error::msg).with_context(context)?;
+        let make = move || Ok(Box::new(pool(&loaded, &settings)?) as Box<dyn Policy>);
+        let label = self.unique(label);
+        self.list.push(Entry { label, digest, family, make: Box::new(make) });
+        Ok(())
+    }
+
+    /// The label, told apart from the same one given before.
+    fn unique(&self, label: &str) -> String {
+        match self.list.iter().filter(|entry| entry.label == label).count() {
+            0 => label.to_owned(),
+            again => format!("{label} #{}", again + 1),
+        }
+    }
+
+    /// The one family of all entries.
+    pub(super) fn family(&self) -> anyhow::Result<&'static str> {
+        let family = self.list.first().map_or("", |entry| entry.family);
+        self.must_be(family)?;
+        Ok(family)
+    }
+
+    /// Every entry must be of this family.
+    pub(super) fn must_be(&self, family: &str) -> anyhow::Result<()> {
+        let other = self.list.iter().find(|entry| entry.family != family);
+        other.map_or(Ok(()), |Entry { label, family: theirs, .. }| {
+            let label = pilothouse_lab::report::text::plain(label);
+            Err(anyhow::anyhow!(
+                "{label} is of the family {theirs}, wanted is {family}: policies of one family are compared"
+            ))
+        })
+    }
+
+    /// Those of a family.
+    pub(super) fn contenders(&self, family: &str) -> Vec<Contender<'_>> {
+        let ours = self.list.iter().filter(|entry| entry.family == family);
+        ours.map(|Entry { label, digest, make, .. }| Contender { label, digest, make: make.as_ref() })
+            .collect()
+    }
+}
+
+fn pool(loaded: &Arc<LoadedPolicy>, settings: &str) -> Result<Pool, String> {
+    let budget = Budget { deadline_ms: DEADLINE_MS, ..Budget::of(loaded.family()) };
+    let config = PoolConfig { seats: 1, budget, state: Arc::new(SlotState::default()), seed: COUNTER_SEED };
+    Pool::new(Arc::clone(loaded), settings, config).map_err(|error| error.to_string())
+}
+
+/// Settings from a TOML file, as the JSON that policies take.
+pub(super) fn settings(path: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let table: toml::Table =
+        toml::from_str(&text).with_context(|| format!("{} is no TOML", path.display()))?;
+    Ok(serde_json::to_string(&table)?)
+}

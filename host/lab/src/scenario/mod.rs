@@ -1,0 +1,227 @@
+//! Scenarios: files that say what is simulated, with which parameters, on which data and with how many seeds.
+//!
+//! TOML text -> [`Scenario::parse`] -> [`Scenario::prepare`] with [`Data`] -> [`Prepared`]
+//!
+//! The table that holds the parameters names the simulator: `[placement]`, `[scaling]` or `[routing]`.
+//!
+//! Invariant: a scenario that parsed can be run; every number is within bounds that keep a run finite. What is wrong with a
+//! file is said with its key and a remedy, all of it at once where the syntax allows.
+
+mod builtin;
+mod checks;
+
+use pilothouse_core::policy::Family;
+use serde::{Deserialize, Serialize};
+
+pub use builtin::builtin;
+pub use checks::{Checks, Problem};
+
+use crate::judge::{Data, DataError, Simulation, placement, routing, scaling};
+
+/// Most seeds of a scenario.
+pub const SEEDS_MAX: u32 = 1_000;
+/// Longest name, bytes; names stand in tables.
+const NAME_BYTES_MAX: usize = 40;
+/// Longest text for people, bytes.
+const TEXT_BYTES_MAX: usize = 2_000;
+
+/// A file that is no scenario.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScenarioError {
+    /// It is no TOML, or has keys that no scenario has; the text shows the place.
+    #[error("{0}")]
+    Syntax(String),
+    /// Its values make no scenario.
+    #[error("{}", list(.0))]
+    Values(Vec<Problem>),
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// What is simulated.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// What it models, for people.
+    pub models: String,
+    /// Seeds it runs with unless somebody says otherwise.
+    pub seeds: u32,
+    /// The key of the metric that ranks, if not the simulator's first.
+    pub judged_by: Option<String>,
+    /// Whether it takes long: left out unless asked for.
+    pub is_long: bool,
+    /// The file's text.
+    pub text: String,
+    simulator: Simulator,
+}
+
+#[derive(Debug, Clone)]
+enum Simulator {
+    Placement(placement::Parameters),
+    Routing(Box<routing::Parameters>),
+    Scaling(Box<scaling::Parameters>),
+}
+
+/// The file's grammar.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct File {
+    name: String,
+    models: String,
+    #[serde(default = "default_seeds")]
+    seeds: u32,
+    judged_by: Option<String>,
+    #[serde(default)]
+    long: bool,
+    placement: Option<placement::Parameters>,
+    routing: Option<Box<routing::Parameters>>,
+    scaling: Option<Box<scaling::Parameters>>,
+}
+
+const fn default_seeds() -> u32 {
+    10
+}
+
+/// Where the numbers of a run come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "from", rename_all = "lowercase")]
+pub enum Origin {
+    /// Made up from the seed, as the scenario wants it.
+    Synthetic,
+    /// Recorded.
+    Recorded {
+        /// The files.
+        files: Vec<String>,
+    },
+    /// The scenario wants a recording that is not there; its made-up twin ran instead.
+    Twin {
+        /// The file that is missing.
+        missing: String,
+    },
+}
+
+impl Origin {
+    /// A sentence for people, if there is something to warn of.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        match self {
+            Self::Twin { missing } => Some(format!(
+                "NOT the recorded data: `{missing}` is not there, so a synthetic twin ran; point --data to the folder that has it"
+            )),
+            Self::Synthetic | Self::Recorded { .. } => None,
+        }
+    }
+}
+
+/// A scenario with its data in memory.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// What runs it.
+    pub simulation: Box<dyn Simulation>,
+    /// Where its data come from.
+    pub origin: Origin,
+}
+
+impl Scenario {
+    /// Reads a scenario file.
+    ///
+    /// # Errors
+    /// [`ScenarioError`].
+    pub fn parse(text: &str) -> Result<Self, ScenarioError> {
+        let file: File = toml::from_str(text)
+            .map_err(|error| ScenarioError::Syntax(error.to_string().trim_end().to_owned()))?;
+        let mut checks = Checks::default();
+        checks.name("name", &file.name, NAME_BYTES_MAX);
+        checks.text("models", &file.models, TEXT_BYTES_MAX);
+        checks.within("seeds", f64::from(file.seeds), 1.0, f64::from(SEEDS_MAX));
+        let mut found: Vec<Simulator> = Vec::new();
+        if let Some(parameters) = file.placement {
+            parameters.check(&mut checks);
+            found.push(Simulator::Placement(parameters));
+        }
+        if let Some(parameters) = file.routing {
+            parameters.check(&mut checks);
+            found.push(Simulator::Routing(parameters));
+        }
+        if let Some(parameters) = file.scaling {
+            parameters.check(&mut checks);
+            found.push(Simulator::Scaling(parameters));
+        }
+        let (simulator, rest) = (found.pop(), found.len());
+        let Some(simulator) = simulator.filter(|_| rest == 0) else {
+            checks.problem("simulator", "give exactly one of the tables [placement], [routing], [scaling]");
+            return Err(ScenarioError::Values(checks.into_problems()));
+        };
+        let scenario = Self {
+            name: file.name,
+            models: file.models,
+            seeds: file.seeds,
+            judged_by: file.judged_by,
+            is_long: file.long,
+            text: text.to_owned(),
+            simulator,
+        };
+        scenario.check_metric(&mut checks);
+        let problems = checks.into_problems();
+        if problems.is_empty() { Ok(scenario) } else { Err(ScenarioError::Values(problems)) }
+    }
+
+    fn check_metric(&self, checks: &mut Checks) {
+        let Some(key) = &self.judged_by else { return };
+        let metrics = match &self.simulator {
+            Simulator::Placement(_) => placement::METRICS,
+            Simulator::Routing(_) => routing::METRICS,
+            Simulator::Scaling(_) => scaling::METRICS,
+        };
+        if metrics.iter().all(|metric| metric.key != key) {
+            let known: Vec<&str> = metrics.iter().map(|metric| metric.key).collect();
+            checks.problem("judged-by", format!("`{key}` is not measured; use one of {}", known.join(", ")));
+        }
+    }
+
+    /// The family whose policies it judges.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        match &self.simulator {
+            Simulator::Placement(_) => Family::Placement,
+            Simulator::Routing(_) => Family::Routing,
+            Simulator::Scaling(_) => Family::Scaling,
+        }
+    }
+
+    /// Reads its data.
+    ///
+    /// # Errors
+    /// [`DataError`] if a recording is there and cannot be used.
+    pub fn prepare(self, data: &dyn Data) -> Result<Prepared, DataError> {
+        fn boxed<S: Simulation + 'static>(
+            (simulation, origin): (S, Origin),
+        ) -> (Box<dyn Simulation>, Origin) {
+            (Box::new(simulation), origin)
+        }
+        let (simulation, origin) = match &self.simulator {
+            Simulator::Placement(parameters) => boxed(parameters.prepare(data)?),
+            Simulator::Routing(parameters) => boxed(parameters.prepare(data)?),
+            Simulator::Scaling(parameters) => boxed(parameters.prepare(data)?),
+        };
+        Ok(Prepared { scenario: self, simulation, origin })
+    }
+}
+
+impl Prepared {
+    /// The place of the metric that ranks.
+    #[must_use]
+    pub fn judged_by(&self) -> usize {
+        let key = self.scenario.judged_by.as_deref();
+        let metrics = self.simulation.metrics();
+        metrics.iter().position(|metric| Some(metric.key) == key).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;
