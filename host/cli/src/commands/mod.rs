@@ -4,8 +4,10 @@ mod bench;
 mod config;
 mod demo;
 mod events;
+mod grammar;
 mod inspect;
 mod lab;
+mod place;
 mod remote;
 mod serve;
 
