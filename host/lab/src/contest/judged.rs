@@ -5,9 +5,9 @@
 
 use serde::Serialize;
 
-use super::Ran;
+use super::{Contender, Ran};
 use crate::faults::Faults;
-use crate::judge::{Kind, Known, Metric};
+use crate::judge::{Backdrop, Kind, Known, Metric, Rival};
 use crate::plot::Frame;
 use crate::scenario::{Origin, Prepared};
 use crate::statistics::{Better, Difference, Estimate};
@@ -31,6 +31,8 @@ pub struct Row {
     pub label: String,
     /// What it is.
     pub kind: Kind,
+    /// What it does, in a sentence; that of a policy is its own and not safe to show unescaped.
+    pub does: String,
     /// Digest of the component.
     pub digest: Option<String>,
     /// By metric.
@@ -47,11 +49,16 @@ pub struct Row {
 }
 
 impl Row {
-    pub(super) fn of_policy(label: &str, digest: &str, metrics: &[Metric], trials: Vec<Ran>) -> Self {
-        Self { digest: Some(digest.to_owned()), ..Self::of_reference(label, Kind::Policy, metrics, trials) }
+    pub(super) fn of_policy(contender: Contender<'_>, metrics: &[Metric], trials: Vec<Ran>) -> Self {
+        let Contender { label, digest, does, .. } = contender;
+        Self { digest: Some(digest.to_owned()), ..Self::of_runs(label, Kind::Policy, does, metrics, trials) }
     }
 
-    pub(super) fn of_reference(label: &str, kind: Kind, metrics: &[Metric], trials: Vec<Ran>) -> Self {
+    pub(super) fn of_rival(rival: Rival, metrics: &[Metric], trials: Vec<Ran>) -> Self {
+        Self::of_runs(rival.name, rival.kind, rival.does, metrics, trials)
+    }
+
+    fn of_runs(label: &str, kind: Kind, does: &str, metrics: &[Metric], trials: Vec<Ran>) -> Self {
         let problem = trials.iter().find_map(|ran| ran.as_ref().err().cloned());
         let trials: Vec<_> = trials.into_iter().flatten().collect();
         let mut faults = Faults::default();
@@ -65,8 +72,8 @@ impl Row {
         let complete = if problem.is_some() { &[] } else { metrics };
         let measured = complete.iter().enumerate().map(measured).collect();
         let curves = trials.into_iter().next().map(|trial| trial.curves).unwrap_or_default();
-        let label = label.to_owned();
-        Self { label, kind, digest: None, measured, faults, problem, against_best: None, curves }
+        let (label, does) = (label.to_owned(), does.to_owned());
+        Self { label, kind, does, digest: None, measured, faults, problem, against_best: None, curves }
     }
 
     pub(super) fn of_known(known: Known, metrics: &[Metric]) -> Self {
@@ -78,6 +85,7 @@ impl Row {
         Self {
             label: known.label,
             kind: known.kind,
+            does: known.source.to_owned(),
             digest: None,
             measured: measured.collect(),
             faults: Faults::default(),
@@ -123,6 +131,9 @@ pub struct Judged {
     /// Frames of the curves.
     #[serde(skip)]
     pub plots: &'static [Frame<'static>],
+    /// What stands behind the curves, by plot.
+    #[serde(skip)]
+    pub backdrops: Vec<Option<Backdrop>>,
 }
 
 impl Judged {
@@ -149,6 +160,7 @@ impl Judged {
             family: prepared.scenario.family().name(),
             models: prepared.scenario.models.trim().to_owned(),
             data: prepared.origin.clone(),
+            backdrops: seeds.first().map(|seed| prepared.simulation.backdrops(*seed)).unwrap_or_default(),
             seeds,
             metrics,
             judged_by: metrics.get(judge).map_or("", |metric| metric.key),

@@ -1,6 +1,6 @@
 //! A contest: everybody runs every seed of every scenario, and the results are put in order.
 //!
-//! [`Prepared`] scenarios x ([`Contender`]s + the simulation's references) x seeds -> [`hold`] -> [`Judged`], one a scenario
+//! [`Prepared`] scenarios x ([`Contender`]s + the simulation's rivals) x seeds -> [`hold`] -> [`Judged`], one a scenario
 //!
 //! Every run gets a fresh policy, so that nothing learned in one run helps in the next.
 //!
@@ -18,7 +18,7 @@ use pilothouse_core::policy::Policy;
 pub use judged::{Judged, Measured, Row};
 pub use standing::{Standing, standings};
 
-use crate::judge::{RunError, Trial, Who};
+use crate::judge::{Rival, RunError, Trial, Who};
 use crate::scenario::Prepared;
 
 /// Makes a policy for one run.
@@ -31,6 +31,8 @@ pub struct Contender<'a> {
     pub label: &'a str,
     /// Digest of the component.
     pub digest: &'a str,
+    /// What it says that it does; not safe to show unescaped.
+    pub does: &'a str,
     /// Makes it anew.
     pub make: &'a Make<'a>,
 }
@@ -61,7 +63,7 @@ impl Seeds {
 #[derive(Debug, Clone, Copy)]
 enum Runner<'a> {
     Contender(Contender<'a>),
-    Reference(&'static str),
+    Rival(Rival),
 }
 
 /// One run to do.
@@ -85,8 +87,8 @@ pub fn hold<'a>(
 ) -> Vec<Judged> {
     let runners = |prepared: &'a Prepared| {
         let ours = contenders(prepared).into_iter().map(Runner::Contender);
-        let references = prepared.simulation.references().iter().map(|name| Runner::Reference(name));
-        ours.chain(references).collect::<Vec<_>>()
+        let rivals = prepared.simulation.rivals().iter().map(|rival| Runner::Rival(*rival));
+        ours.chain(rivals).collect::<Vec<_>>()
     };
     let mut jobs = Vec::new();
     for prepared in scenarios {
@@ -101,12 +103,8 @@ pub fn hold<'a>(
             let trials: Vec<Ran> = ran.by_ref().take(seeds.len()).collect();
             let metrics = prepared.simulation.metrics();
             match runner {
-                Runner::Contender(Contender { label, digest, .. }) => {
-                    Row::of_policy(label, digest, metrics, trials)
-                }
-                Runner::Reference(name) => {
-                    Row::of_reference(name, prepared.simulation.kind(name), metrics, trials)
-                }
+                Runner::Contender(contender) => Row::of_policy(contender, metrics, trials),
+                Runner::Rival(rival) => Row::of_rival(rival, metrics, trials),
             }
         };
         let mut rows: Vec<Row> = runners(prepared).into_iter().map(row).collect();
@@ -151,7 +149,7 @@ fn run(job: &Job<'_>) -> Ran {
     let simulation = &job.prepared.simulation;
     let say = |error: RunError| error.to_string();
     match job.runner {
-        Runner::Reference(name) => simulation.run(job.seed, Who::Reference(name)).map_err(say),
+        Runner::Rival(rival) => simulation.run(job.seed, Who::Rival(rival.name)).map_err(say),
         Runner::Contender(contender) => {
             let policy = (contender.make)()?;
             simulation.run(job.seed, Who::Policy(policy.as_ref())).map_err(say)

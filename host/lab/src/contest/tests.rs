@@ -31,7 +31,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
-fn every_reference_has_every_metric_for_every_seed_and_the_best_stands_first() {
+fn every_rival_has_every_metric_for_every_seed_and_the_best_stands_first() {
     for judged in judged(2) {
         let better = judged.metric().unwrap().better;
         for row in &judged.rows {
@@ -63,7 +63,8 @@ fn progress_ends_at_all_runs_and_seeds_can_be_moved() {
 fn a_policy_that_cannot_be_made_is_a_row_with_a_problem() {
     let scenarios = scenarios();
     let make = || Err("no such thing".to_owned());
-    let contenders = |_: &Prepared| vec![Contender { label: "broken", digest: "sha256:0", make: &make }];
+    let contenders =
+        |_: &Prepared| vec![Contender { label: "broken", digest: "sha256:0", does: "", make: &make }];
     for judged in hold(&scenarios, &contenders, Seeds { first: 1, count: Some(2) }, 2, &|_, _| {}) {
         let last = judged.rows.last().unwrap();
         assert_eq!((last.label.as_str(), last.problem.as_deref()), ("broken", Some("no such thing")));

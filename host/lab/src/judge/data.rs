@@ -1,22 +1,23 @@
 //! Where recordings come from: whoever calls the lab reads files, the lab parses texts.
 //!
-//! Invariant: a file that is not there is no error, because every scenario has parameters to make up what it lacks.
+//! Invariant: a recording that is not there and one that cannot be used are told apart: the first leaves out its scenario,
+//! the second is a mistake that somebody should see.
 
 /// Texts of recorded data, by their path in the data folder.
 pub trait Data: Sync {
     /// The texts in a file, decompressed: one for a plain file, one per member of an archive in the order of their
-    /// names' numbers. `None` if there is no such file.
+    /// names' numbers.
     ///
     /// # Errors
-    /// [`DataError`] if the file is there and cannot be read.
-    fn texts(&self, path: &str) -> Result<Option<Vec<String>>, DataError>;
+    /// [`DataError`].
+    fn texts(&self, path: &str) -> Result<Vec<String>, DataError>;
 
     /// The one text of a plain file.
     ///
     /// # Errors
     /// [`DataError`].
-    fn text(&self, path: &str) -> Result<Option<String>, DataError> {
-        Ok(self.texts(path)?.map(|texts| texts.into_iter().next().unwrap_or_default()))
+    fn text(&self, path: &str) -> Result<String, DataError> {
+        Ok(self.texts(path)?.into_iter().next().unwrap_or_default())
     }
 }
 
@@ -25,24 +26,33 @@ pub trait Data: Sync {
 pub struct NoData;
 
 impl Data for NoData {
-    fn texts(&self, _path: &str) -> Result<Option<Vec<String>>, DataError> {
-        Ok(None)
+    fn texts(&self, path: &str) -> Result<Vec<String>, DataError> {
+        Err(DataError::Missing { path: path.to_owned() })
     }
 }
 
-/// A recording that is there and cannot be used.
+/// Why there is no recording.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {problem}")]
-pub struct DataError {
-    /// Which file.
-    pub path: String,
-    /// What is wrong with it.
-    pub problem: String,
+pub enum DataError {
+    /// There is no such file.
+    #[error("{path} is not there")]
+    Missing {
+        /// The file.
+        path: String,
+    },
+    /// It is there and cannot be used.
+    #[error("{path}: {problem}")]
+    Unusable {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 impl DataError {
     /// Something is wrong with a file.
-    pub fn new(path: &str, problem: impl ToString) -> Self {
-        Self { path: path.to_owned(), problem: problem.to_string() }
+    pub fn unusable(path: &str, problem: impl ToString) -> Self {
+        Self::Unusable { path: path.to_owned(), problem: problem.to_string() }
     }
 }

@@ -42,8 +42,8 @@ pub struct Metric {
 pub enum Who<'a> {
     /// A policy, fresh for this run.
     Policy(&'a dyn Policy),
-    /// One of [`Simulation::references`].
-    Reference(&'static str),
+    /// One of [`Simulation::rivals`], by name.
+    Rival(&'static str),
 }
 
 /// What one run came to.
@@ -84,6 +84,23 @@ impl Kind {
     }
 }
 
+/// An algorithm of the simulation's own that runs beside the policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rival {
+    /// Its name.
+    pub name: &'static str,
+    /// Reference or bound.
+    pub kind: Kind,
+    /// What it does, in a sentence.
+    pub does: &'static str,
+}
+
+impl Rival {
+    const fn reference(name: &'static str, does: &'static str) -> Self {
+        Self { name, kind: Kind::Reference, does }
+    }
+}
+
 /// Figures that are known without a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
@@ -91,6 +108,8 @@ pub struct Known {
     pub label: String,
     /// Bound or published.
     pub kind: Kind,
+    /// Where they come from, in a sentence.
+    pub source: &'static str,
     /// By metric; NaN where nothing is known.
     pub values: Vec<f64>,
 }
@@ -104,9 +123,9 @@ pub enum RunError {
         /// The family that is wanted.
         family: &'static str,
     },
-    /// The simulation has no such reference.
-    #[error("there is no reference `{name}`")]
-    Reference {
+    /// The simulation has no such rival.
+    #[error("there is no rival `{name}`")]
+    Rival {
         /// The name asked for.
         name: &'static str,
     },
@@ -114,6 +133,9 @@ pub enum RunError {
     #[error("the simulator stopped: {0}")]
     Stopped(String),
 }
+
+/// What stands behind curves: its name and points.
+pub type Backdrop = (&'static str, Vec<(f64, f64)>);
 
 /// A scenario, ready to run.
 pub trait Simulation: Send + Sync + Debug {
@@ -123,13 +145,11 @@ pub trait Simulation: Send + Sync + Debug {
     /// Plots of one run, one curve for each competitor.
     fn plots(&self) -> &'static [Frame<'static>];
 
-    /// Algorithms to compare with, by name.
-    fn references(&self) -> &'static [&'static str];
+    /// What was asked for in a seed's run, to stand behind the curves: by plot, a name and points.
+    fn backdrops(&self, seed: u64) -> Vec<Option<Backdrop>>;
 
-    /// Whether a reference is one that nobody can beat.
-    fn kind(&self, _reference: &str) -> Kind {
-        Kind::Reference
-    }
+    /// Algorithms to compare with.
+    fn rivals(&self) -> &'static [Rival];
 
     /// Bounds and published figures.
     fn known(&self) -> Vec<Known>;

@@ -5,7 +5,9 @@
 use pilothouse_core::policy::{Decision, Placement as Port};
 use serde::Deserialize;
 
-use super::{Data, DataError, Kind, Known, Metric, RunError, Simulation, Trial, Who, published};
+use super::{
+    Backdrop, Data, DataError, Kind, Known, Metric, Rival, RunError, Simulation, Trial, Who, published,
+};
 use crate::faults::{Answer, Faults};
 use crate::placement::synthetic::Demand;
 use crate::placement::trace::{self, Models};
@@ -81,7 +83,14 @@ const PLOTS: &[Frame<'static>] = &[
     },
 ];
 
-const REFERENCES: &[&str] = &["random", "best fit", "FGD"];
+const RIVALS: &[Rival] = &[
+    Rival::reference("random", "any node that fits, all equally likely"),
+    Rival::reference("best fit", "the node with the least left of everything"),
+    Rival::reference(
+        "FGD",
+        "fragmentation gradient descent (Weng et al. 2023) in native code: the node on which the least becomes useless for typical work",
+    ),
+];
 
 /// A cluster to fill.
 #[derive(Debug)]
@@ -112,18 +121,11 @@ impl Parameters {
         let Some(files) = &self.trace else {
             return Ok((Placement { parameters, recorded: None }, Origin::Synthetic));
         };
-        for missing in [&files.nodes, &files.workloads] {
-            if data.texts(missing)?.is_none() {
-                let origin = Origin::Twin { missing: missing.clone() };
-                return Ok((Placement { parameters, recorded: None }, origin));
-            }
-        }
         let mut models = Models::default();
-        let text = |path: &str| Ok(data.text(path)?.unwrap_or_default());
-        let nodes = trace::nodes(&text(&files.nodes)?, &mut models)
-            .map_err(|error| DataError::new(&files.nodes, error))?;
-        let workloads = trace::workloads(&text(&files.workloads)?, &mut models)
-            .map_err(|error| DataError::new(&files.workloads, error))?;
+        let nodes = trace::nodes(&data.text(&files.nodes)?, &mut models)
+            .map_err(|error| DataError::unusable(&files.nodes, error))?;
+        let workloads = trace::workloads(&data.text(&files.workloads)?, &mut models)
+            .map_err(|error| DataError::unusable(&files.workloads, error))?;
         let origin = Origin::Recorded { files: vec![files.nodes.clone(), files.workloads.clone()] };
         Ok((Placement { parameters, recorded: Some((nodes, workloads)) }, origin))
     }
@@ -138,8 +140,12 @@ impl Simulation for Placement {
         PLOTS
     }
 
-    fn references(&self) -> &'static [&'static str] {
-        REFERENCES
+    fn backdrops(&self, _seed: u64) -> Vec<Option<Backdrop>> {
+        vec![Some(("asked for", vec![(0.0, 0.0), (100.0, 100.0), (130.0, 100.0)])), None]
+    }
+
+    fn rivals(&self) -> &'static [Rival] {
+        RIVALS
     }
 
     fn known(&self) -> Vec<Known> {
@@ -148,6 +154,7 @@ impl Simulation for Placement {
         let known = |(policy, figure): (&str, f64)| Known {
             label: policy.to_owned(),
             kind: Kind::Published,
+            source: "published by the authors of FGD for this workload: mean of ten seeds of their own simulator",
             values: vec![figure, f64::NAN, f64::NAN],
         };
         figures
@@ -178,10 +185,10 @@ impl Simulation for Placement {
                 faults = guarded.faults;
                 report
             }
-            Who::Reference("random") => run(&mut Random)?,
-            Who::Reference("best fit") => run(&mut BestFit::of(&Cluster::new(nodes.clone())))?,
-            Who::Reference("FGD") => run(&mut Fgd::new(Mix::of(workloads), &Cluster::new(nodes.clone())))?,
-            Who::Reference(name) => return Err(RunError::Reference { name }),
+            Who::Rival("random") => run(&mut Random)?,
+            Who::Rival("best fit") => run(&mut BestFit::of(&Cluster::new(nodes.clone())))?,
+            Who::Rival("FGD") => run(&mut Fgd::new(Mix::of(workloads), &Cluster::new(nodes.clone())))?,
+            Who::Rival(name) => return Err(RunError::Rival { name }),
         };
         Ok(trial(&report, faults))
     }

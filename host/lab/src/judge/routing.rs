@@ -9,7 +9,7 @@ use pilothouse_core::policy::fault::{PolicyError, Refusal};
 use pilothouse_core::policy::request::{Route, RoutingRequest};
 use serde::Deserialize;
 
-use super::{Data, DataError, Kind, Known, Metric, RunError, Simulation, Trial, Who};
+use super::{Backdrop, Data, DataError, Kind, Known, Metric, Rival, RunError, Simulation, Trial, Who};
 use crate::faults::{Answer, Faults};
 use crate::plot::Frame;
 use crate::routing::drift::Drift;
@@ -127,7 +127,11 @@ const PLOTS: &[Frame<'static>] = &[Frame {
     y: "regret per source, s",
 }];
 
-const REFERENCES: &[&str] = &["random", "nearest at first", "nearest known"];
+const RIVALS: &[Rival] = &[
+    Rival::reference("random", "any candidate, drawn anew for every decision"),
+    Rival::reference("nearest at first", "the candidate that was nearest at the first question, for ever"),
+    Rival::reference("nearest known", "the candidate with the least round-trip time known at the moment"),
+];
 
 /// A network that drifts.
 #[derive(Debug)]
@@ -156,19 +160,17 @@ impl Parameters {
         let Some(Slices { file, format, .. }) = &self.trace else {
             return Ok((Routing { parameters, recorded: None }, Origin::Synthetic));
         };
-        let Some(texts) = data.texts(file)? else {
-            return Ok((Routing { parameters, recorded: None }, Origin::Twin { missing: file.clone() }));
-        };
+        let texts = data.texts(file)?;
         let tensor = match format {
             Format::Slices => Tensor::parse_slices(texts.iter().map(String::as_str), self.drift.slice_ms),
             Format::Table => {
                 Tensor::parse_csv(texts.first().map_or("", String::as_str)).map(|(_, tensor)| tensor)
             }
         };
-        let tensor = tensor.map_err(|error| DataError::new(file, error))?;
+        let tensor = tensor.map_err(|error| DataError::unusable(file, error))?;
         if tensor.nodes() <= self.candidates {
             let problem = format!("{} nodes are too few for {} candidates", tensor.nodes(), self.candidates);
-            return Err(DataError::new(file, problem));
+            return Err(DataError::unusable(file, problem));
         }
         Ok((Routing { parameters, recorded: Some(tensor) }, Origin::Recorded { files: vec![file.clone()] }))
     }
@@ -202,8 +204,12 @@ impl Simulation for Routing {
         PLOTS
     }
 
-    fn references(&self) -> &'static [&'static str] {
-        REFERENCES
+    fn backdrops(&self, _seed: u64) -> Vec<Option<Backdrop>> {
+        vec![None]
+    }
+
+    fn rivals(&self) -> &'static [Rival] {
+        RIVALS
     }
 
     fn known(&self) -> Vec<Known> {
@@ -211,6 +217,7 @@ impl Simulation for Routing {
         vec![Known {
             label: "oracle".to_owned(),
             kind: Kind::Bound,
+            source: "knows every round-trip time at every moment, without probing; each metric at its best",
             values: vec![1.0, 100.0, 1.0, 0.0, nan, 0.0],
         }]
     }
@@ -245,10 +252,10 @@ impl Simulation for Routing {
                     guarded(&mut faults, fleet, class, request, &|| port.route(fleet, class, request))
                 })
             }
-            Who::Reference("random") => run(&mut reference::random),
-            Who::Reference("nearest at first") => run(&mut reference::nearest_at_first()),
-            Who::Reference("nearest known") => run(&mut reference::nearest_known),
-            Who::Reference(name) => return Err(RunError::Reference { name }),
+            Who::Rival("random") => run(&mut reference::random),
+            Who::Rival("nearest at first") => run(&mut reference::nearest_at_first()),
+            Who::Rival("nearest known") => run(&mut reference::nearest_known),
+            Who::Rival(name) => return Err(RunError::Rival { name }),
         };
         Ok(Trial { values: values(&report), curves: vec![regret], faults })
     }

@@ -8,7 +8,7 @@
 use pilothouse_core::policy::Decision;
 use serde::Deserialize;
 
-use super::{Data, DataError, Kind, Known, Metric, RunError, Simulation, Trial, Who};
+use super::{Backdrop, Data, DataError, Kind, Known, Metric, Rival, RunError, Simulation, Trial, Who};
 use crate::faults::Faults;
 use crate::plot::Frame;
 use crate::scaling::{
@@ -132,10 +132,20 @@ pub(crate) const METRICS: &[Metric] = &[
 const PLOTS: &[Frame<'static>] = &[Frame { title: "Replicas over demand", x: "time, h", y: "replicas" }];
 
 const ORACLE: &str = "oracle";
-const REFERENCES: &[&str] =
-    &[ORACLE, "random", "static at p99.9", "CPU target 50 %", "CPU target 70 %", "arrivals at 75 %"];
+const RIVALS: &[Rival] = &[
+    Rival {
+        name: ORACLE,
+        kind: Kind::Bound,
+        does: "knows the future and pays for the fewest replicas with which nothing is late",
+    },
+    Rival::reference("random", "a size drawn anew for every decision, up to twice the static one"),
+    Rival::reference("static at p99.9", "the one size that is enough for 99.9 % of all seconds, for ever"),
+    Rival::reference("CPU target 50 %", "as the autoscaler of Kubernetes with a target utilisation of 50 %"),
+    Rival::reference("CPU target 70 %", "as the autoscaler of Kubernetes with a target utilisation of 70 %"),
+    Rival::reference("arrivals at 75 %", "what the arrivals of the last period need if replicas run at 75 %"),
+];
 
-/// Points of a curve; more than that no plot shows.
+/// Points of a curve: more than that no plot shows.
 const POINTS: usize = 400;
 /// Scales down after, s: the usual stabilisation of references.
 const STABLE_S: u32 = 300;
@@ -173,16 +183,14 @@ impl Parameters {
         let Some(Recording { file, format, .. }) = &self.trace else {
             return Ok((Scaling { parameters, recorded: None }, Origin::Synthetic));
         };
-        let Some(text) = data.text(file)? else {
-            return Ok((Scaling { parameters, recorded: None }, Origin::Twin { missing: file.clone() }));
-        };
+        let text = data.text(file)?;
         let trace = match format {
             Format::Counts => Trace::from_counts(&text),
             Format::Timestamps => Trace::from_timestamps(&text),
         };
-        let trace = trace.map_err(|error| DataError::new(file, error))?;
+        let trace = trace.map_err(|error| DataError::unusable(file, error))?;
         if trace.total() <= 0.0 {
-            return Err(DataError::new(file, "no work arrives in it"));
+            return Err(DataError::unusable(file, "no work arrives in it"));
         }
         Ok((Scaling { parameters, recorded: Some(trace) }, Origin::Recorded { files: vec![file.clone()] }))
     }
@@ -219,7 +227,7 @@ impl Scaling {
                 report.flips_per_h,
                 100.0 * report.under,
             ],
-            curves: vec![replicas(run, setup.period_s)],
+            curves: vec![curve(run.ticks.iter().map(|tick| f64::from(tick.replicas)), setup.period_s)],
             faults,
         }
     }
@@ -229,14 +237,13 @@ fn seconds(hours: f64) -> usize {
     (hours * 3_600.0) as usize
 }
 
-/// Replicas by hour, the most of neighbouring periods where there are more than a plot shows.
-fn replicas(run: &Run, period_s: u32) -> Vec<(f64, f64)> {
-    let together = run.ticks.len().div_ceil(POINTS).max(1);
+/// Values of periods by hour, the most of neighbouring ones where there are more than a plot shows.
+fn curve(by_period: impl Iterator<Item = f64>, period_s: u32) -> Vec<(f64, f64)> {
+    let values: Vec<f64> = by_period.collect();
+    let together = values.len().div_ceil(POINTS).max(1);
     let hours = f64::from(period_s) * together as f64 / 3_600.0;
-    let most = run.ticks.chunks(together).map(|ticks| ticks.iter().map(|tick| tick.replicas).max());
-    most.enumerate()
-        .map(|(index, most)| (index as f64 * hours, f64::from(most.unwrap_or_default())))
-        .collect()
+    let most = values.chunks(together).map(|values| values.iter().copied().fold(0.0, f64::max));
+    most.enumerate().map(|(index, most)| (index as f64 * hours, most)).collect()
 }
 
 impl Simulation for Scaling {
@@ -248,12 +255,18 @@ impl Simulation for Scaling {
         PLOTS
     }
 
-    fn references(&self) -> &'static [&'static str] {
-        REFERENCES
+    fn backdrops(&self, seed: u64) -> Vec<Option<Backdrop>> {
+        let period = self.parameters.period_s.max(1);
+        let trace = self.trace(seed);
+        let busy = trace.per_second.chunks(period as usize).map(|seconds| {
+            let mean = seconds.iter().sum::<f64>() / seconds.len() as f64;
+            mean / self.parameters.served_per_s
+        });
+        vec![Some(("arrivals, in replicas kept busy", curve(busy, period)))]
     }
 
-    fn kind(&self, reference: &str) -> Kind {
-        if reference == ORACLE { Kind::Bound } else { Kind::Reference }
+    fn rivals(&self) -> &'static [Rival] {
+        RIVALS
     }
 
     fn known(&self) -> Vec<Known> {
@@ -272,15 +285,15 @@ impl Simulation for Scaling {
                 let run = simulate(&trace, &setup, &mut hosted);
                 return Ok(self.trial(&run, &trace, &setup, hosted.faults));
             }
-            Who::Reference(ORACLE) => {
+            Who::Rival(ORACLE) => {
                 return Ok(self.trial(&oracle(&trace, &setup), &trace, &setup, Faults::default()));
             }
-            Who::Reference("random") => Box::new(Drawn { most: static_size.saturating_mul(2), seed }),
-            Who::Reference("static at p99.9") => Box::new(Fixed(static_size)),
-            Who::Reference("CPU target 50 %") => Box::new(Utilisation::new(0.5, STABLE_S)),
-            Who::Reference("CPU target 70 %") => Box::new(Utilisation::new(0.7, STABLE_S)),
-            Who::Reference("arrivals at 75 %") => Box::new(HeadRoom::new(0.75, f64::INFINITY, STABLE_S)),
-            Who::Reference(name) => return Err(RunError::Reference { name }),
+            Who::Rival("random") => Box::new(Drawn { most: static_size.saturating_mul(2), seed }),
+            Who::Rival("static at p99.9") => Box::new(Fixed(static_size)),
+            Who::Rival("CPU target 50 %") => Box::new(Utilisation::new(0.5, STABLE_S)),
+            Who::Rival("CPU target 70 %") => Box::new(Utilisation::new(0.7, STABLE_S)),
+            Who::Rival("arrivals at 75 %") => Box::new(HeadRoom::new(0.75, f64::INFINITY, STABLE_S)),
+            Who::Rival(name) => return Err(RunError::Rival { name }),
         };
         let run = simulate(&trace, &setup, strategy.as_mut());
         Ok(self.trial(&run, &trace, &setup, Faults::default()))

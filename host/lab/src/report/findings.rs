@@ -77,12 +77,12 @@ pub fn faults(row: &Row) -> Option<String> {
     (total > 0).then(|| format!("{} broke {total} times ({})", plain(&row.label), kinds.join(", ")))
 }
 
-/// The sentence of a family's table.
+/// The sentence of a family's table, from its standings.
 #[must_use]
-pub fn of_family(standings: &[Standing]) -> String {
+pub fn of_family(family: &str, standings: &[&Standing]) -> String {
     let mut policies = standings.iter().filter(|standing| standing.kind == Kind::Policy);
     let Some(first) = policies.next() else { return "No policy took part.".to_owned() };
-    let Standing { family, label, best_or_equal, scenarios, score, .. } = first;
+    let Standing { label, best_or_equal, scenarios, score, .. } = first;
     let label = plain(label);
     let mut sentence = format!(
         "{family}: {label} is best, or not shown to be worse than the best, in {best_or_equal} of {scenarios} scenarios"
@@ -91,7 +91,7 @@ pub fn of_family(standings: &[Standing]) -> String {
         sentence.push_str(&format!("; in the mean it is {} from the best", percent(*score)));
     }
     if let Some(second) = policies.next().filter(|second| second.score.is_finite()) {
-        let Standing { label, best_or_equal, score, .. } = second;
+        let Standing { label, best_or_equal, score, .. } = *second;
         sentence.push_str(&format!(
             ". Next is {} ({best_or_equal} of {scenarios}, {} from the best)",
             plain(label),

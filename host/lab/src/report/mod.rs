@@ -6,8 +6,10 @@
 //! there is no date in a report.
 
 pub mod findings;
+mod markup;
 mod page;
 mod section;
+mod summary;
 pub mod text;
 
 pub use page::Document;

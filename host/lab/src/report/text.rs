@@ -33,6 +33,16 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
+/// Which seeds ran.
+#[must_use]
+pub fn seeds(seeds: &[u64]) -> String {
+    match seeds {
+        [] => "No seeds.".to_owned(),
+        [one] => format!("One seed ({one}), so there are no intervals and nothing is shown about chance."),
+        [first, .., last] => format!("{} seeds, {first} to {last}.", seeds.len()),
+    }
+}
+
 /// A name that somebody else gave, as it may stand in HTML.
 #[must_use]
 pub fn name(text: &str) -> String {

@@ -51,8 +51,8 @@ pub struct Scenario {
     pub seeds: u32,
     /// The key of the metric that ranks, if not the simulator's first.
     pub judged_by: Option<String>,
-    /// Whether it takes long: left out unless asked for.
-    pub is_long: bool,
+    /// Where its recordings can be had, for people.
+    pub data_from: Option<String>,
     /// The file's text.
     pub text: String,
     simulator: Simulator,
@@ -74,8 +74,7 @@ struct File {
     #[serde(default = "default_seeds")]
     seeds: u32,
     judged_by: Option<String>,
-    #[serde(default)]
-    long: bool,
+    data_from: Option<String>,
     placement: Option<placement::Parameters>,
     routing: Option<Box<routing::Parameters>>,
     scaling: Option<Box<scaling::Parameters>>,
@@ -96,23 +95,26 @@ pub enum Origin {
         /// The files.
         files: Vec<String>,
     },
-    /// The scenario wants a recording that is not there; its made-up twin ran instead.
-    Twin {
-        /// The file that is missing.
-        missing: String,
-    },
 }
 
-impl Origin {
-    /// A sentence for people, if there is something to warn of.
+/// A scenario that cannot run because its recording is not there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// Its name.
+    pub scenario: String,
+    /// The file that is missing, by its path in the data folder.
+    pub missing: String,
+    /// Where its recordings can be had.
+    pub data_from: Option<String>,
+}
+
+impl Skipped {
+    /// Why it was left out and what to do.
     #[must_use]
-    pub fn warning(&self) -> Option<String> {
-        match self {
-            Self::Twin { missing } => Some(format!(
-                "NOT the recorded data: `{missing}` is not there, so a synthetic twin ran; point --data to the folder that has it"
-            )),
-            Self::Synthetic | Self::Recorded { .. } => None,
-        }
+    pub fn remedy(&self) -> String {
+        let from = self.data_from.as_ref().map(|from| format!(" (from {from})")).unwrap_or_default();
+        let Self { missing, .. } = self;
+        format!("there is no `{missing}`; put it{from} into a folder and name that with --data")
     }
 }
 
@@ -138,6 +140,9 @@ impl Scenario {
         let mut checks = Checks::default();
         checks.name("name", &file.name, NAME_BYTES_MAX);
         checks.text("models", &file.models, TEXT_BYTES_MAX);
+        if let Some(data_from) = &file.data_from {
+            checks.text("data-from", data_from, TEXT_BYTES_MAX);
+        }
         checks.within("seeds", f64::from(file.seeds), 1.0, f64::from(SEEDS_MAX));
         let mut found: Vec<Simulator> = Vec::new();
         if let Some(parameters) = file.placement {
@@ -162,7 +167,7 @@ impl Scenario {
             models: file.models,
             seeds: file.seeds,
             judged_by: file.judged_by,
-            is_long: file.long,
+            data_from: file.data_from,
             text: text.to_owned(),
             simulator,
         };
@@ -197,8 +202,8 @@ impl Scenario {
     /// Reads its data.
     ///
     /// # Errors
-    /// [`DataError`] if a recording is there and cannot be used.
-    pub fn prepare(self, data: &dyn Data) -> Result<Prepared, DataError> {
+    /// [`DataError`] if a recording is missing or cannot be used.
+    pub fn prepare(&self, data: &dyn Data) -> Result<Prepared, DataError> {
         fn boxed<S: Simulation + 'static>(
             (simulation, origin): (S, Origin),
         ) -> (Box<dyn Simulation>, Origin) {
@@ -209,7 +214,7 @@ impl Scenario {
             Simulator::Routing(parameters) => boxed(parameters.prepare(data)?),
             Simulator::Scaling(parameters) => boxed(parameters.prepare(data)?),
         };
-        Ok(Prepared { scenario: self, simulation, origin })
+        Ok(Prepared { scenario: self.clone(), simulation, origin })
     }
 }
 

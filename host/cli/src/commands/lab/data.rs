@@ -18,15 +18,17 @@ const TEXT_BYTES_MAX: u64 = 512 << 20;
 pub(super) struct Folder(pub(super) PathBuf);
 
 impl Data for Folder {
-    fn texts(&self, path: &str) -> Result<Option<Vec<String>>, DataError> {
-        let error = |problem: String| DataError { path: path.to_owned(), problem };
+    fn texts(&self, path: &str) -> Result<Vec<String>, DataError> {
+        let error = |problem: String| DataError::unusable(path, problem);
         let inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
         if !inside {
             return Err(error("use a path inside of the data folder, without `..`".to_owned()));
         }
         let file = match File::open(self.0.join(path)) {
             Ok(file) => file,
-            Err(missing) if missing.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(missing) if missing.kind() == ErrorKind::NotFound => {
+                return Err(DataError::Missing { path: path.to_owned() });
+            }
             Err(other) => return Err(error(other.to_string())),
         };
         let texts = if path.ends_with(".tar.gz") {
@@ -36,7 +38,7 @@ impl Data for Folder {
         } else {
             text(file).map(|text| vec![text])
         };
-        texts.map(Some).map_err(|problem| error(problem.to_string()))
+        texts.map_err(|problem| error(problem.to_string()))
     }
 }
 
@@ -109,30 +111,19 @@ mod tests {
             archive.append_data(&mut header, name, name.as_bytes()).unwrap();
         }
         gz("c.tar.gz", &archive.into_inner().unwrap());
-        for (path, expected) in [
-            ("a.csv", Some(vec!["x"])),
-            ("b.txt.gz", Some(vec!["y"])),
-            ("c.tar.gz", Some(vec!["9", "10"])),
-            ("missing.csv", None),
-        ] {
-            let texts = folder.texts(path).unwrap();
-            assert_eq!(
-                texts.as_deref(),
-                expected
-                    .map(|texts| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
-                    .as_deref(),
-                "{path}"
-            );
+        for (path, expected) in [("a.csv", &["x"][..]), ("b.txt.gz", &["y"]), ("c.tar.gz", &["9", "10"])] {
+            assert_eq!(folder.texts(path).unwrap(), expected, "{path}");
         }
         std::fs::write(dir.path().join("d.gz"), "no gzip").unwrap();
-        assert!(folder.texts("d.gz").is_err());
+        assert!(matches!(folder.texts("d.gz"), Err(DataError::Unusable { .. })));
+        assert!(matches!(folder.texts("missing.csv"), Err(DataError::Missing { .. })));
     }
 
     #[test]
     fn paths_stay_in_the_folder() {
         let (_dir, folder) = folder();
         for path in ["../secret", "/etc/hostname", "a/../../b"] {
-            assert!(folder.texts(path).is_err(), "{path}");
+            assert!(matches!(folder.texts(path), Err(DataError::Unusable { .. })), "{path}");
         }
     }
 }

@@ -11,6 +11,7 @@ use pilothouse_core::policy::Policy;
 use pilothouse_core::policy::state::SlotState;
 use pilothouse_engine::{Budget, Cache, Compiler, LoadedPolicy, Pool, PoolConfig, Runtime};
 use pilothouse_lab::contest::{Contender, Make};
+use pilothouse_policies::DefaultPolicy;
 
 use super::NotFound;
 use crate::commands::inspect::is_file;
@@ -24,6 +25,7 @@ const COUNTER_SEED: u64 = 1;
 pub(super) struct Entry {
     label: String,
     digest: String,
+    does: String,
     family: &'static str,
     make: Box<Make<'static>>,
 }
@@ -42,33 +44,40 @@ impl Entries {
         Ok(Self { runtime: Runtime::start(compiler, Cache::none())?, list: Vec::new() })
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
     pub(super) fn labels(&self) -> Vec<&str> {
         self.list.iter().map(|entry| entry.label.as_str()).collect()
     }
 
-    /// A default policy by FAMILY/NAME, or a component by its path.
-    pub(super) fn add(&mut self, given: &str, settings: Option<&str>) -> anyhow::Result<()> {
-        let default =
-            given.split_once('/').and_then(|(family, name)| pilothouse_policies::find(family, name));
-        match default {
-            Some(policy) => self.load(policy.name, policy.bytes, settings),
-            None if is_file(given) && Path::new(given).exists() => self.add_file(Path::new(given), settings),
-            None => {
-                let hint =
-                    "give a .wasm file, or FAMILY/NAME of a default policy such as balancing/least-loaded";
-                Err(NotFound { what: "policy", name: given.to_owned(), hint: hint.to_owned() }.into())
+    /// A default policy by FAMILY/NAME or NAME, of `family` if given; or a component by its path, which is its label,
+    /// because two versions have one name.
+    pub(super) fn add(
+        &mut self,
+        given: &str,
+        family: Option<&str>,
+        settings: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let (family, name) = match given.split_once('/') {
+            Some((family, name)) => (Some(family), name),
+            None => (family, given),
+        };
+        let is_meant = |policy: &&DefaultPolicy| {
+            policy.name == name && family.is_none_or(|family| policy.family == family)
+        };
+        let found: Vec<&DefaultPolicy> = pilothouse_policies::ALL.iter().filter(is_meant).collect();
+        let hint = match found.as_slice() {
+            [only] => return self.load(only.name, only.bytes, settings),
+            [] if is_file(given) && Path::new(given).exists() => {
+                let bytes = std::fs::read(given).with_context(|| format!("cannot read {given}"))?;
+                return self.load(given, &bytes, settings);
             }
-        }
-    }
-
-    /// A component from a file; its path is its label, because two versions have one name.
-    pub(super) fn add_file(&mut self, path: &Path, settings: Option<&str>) -> anyhow::Result<()> {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        self.load(&path.to_string_lossy(), &bytes, settings)
+            [] => "give a .wasm file, or NAME or FAMILY/NAME of a default policy such as scaling/hybrid"
+                .to_owned(),
+            several => {
+                let full = several.iter().map(|policy| format!("{}/{}", policy.family, policy.name));
+                format!("it could be {}", full.collect::<Vec<_>>().join(" or "))
+            }
+        };
+        Err(NotFound { what: "one policy", name: given.to_owned(), hint }.into())
     }
 
     /// All default policies of a family.
@@ -83,12 +92,13 @@ impl Entries {
         let context = || format!("{} cannot compete", pilothouse_lab::report::text::plain(label));
         let loaded = Arc::new(self.runtime.load(bytes).with_context(context)?);
         let (digest, family) = (loaded.digest.to_string(), loaded.family().name());
+        let does = loaded.description.summary.clone();
         let settings = settings.unwrap_or_default().to_owned();
         // Once now, so that bad settings end the command and not every run.
         pool(&loaded, &settings).map_err(anyhow::Error::msg).with_context(context)?;
         let make = move || Ok(Box::new(pool(&loaded, &settings)?) as Box<dyn Policy>);
         let label = self.unique(label);
-        self.list.push(Entry { label, digest, family, make: Box::new(make) });
+        self.list.push(Entry { label, digest, does, family, make: Box::new(make) });
         Ok(())
     }
 
@@ -103,17 +113,11 @@ impl Entries {
     /// The one family of all entries.
     pub(super) fn family(&self) -> anyhow::Result<&'static str> {
         let family = self.list.first().map_or("", |entry| entry.family);
-        self.must_be(family)?;
-        Ok(family)
-    }
-
-    /// Every entry must be of this family.
-    pub(super) fn must_be(&self, family: &str) -> anyhow::Result<()> {
         let other = self.list.iter().find(|entry| entry.family != family);
-        other.map_or(Ok(()), |Entry { label, family: theirs, .. }| {
+        other.map_or(Ok(family), |Entry { label, family: theirs, .. }| {
             let label = pilothouse_lab::report::text::plain(label);
             Err(anyhow::anyhow!(
-                "{label} is of the family {theirs}, wanted is {family}: policies of one family are compared"
+                "{label} is a {theirs} policy, others are {family} policies; name one family"
             ))
         })
     }
@@ -121,8 +125,13 @@ impl Entries {
     /// Those of a family.
     pub(super) fn contenders(&self, family: &str) -> Vec<Contender<'_>> {
         let ours = self.list.iter().filter(|entry| entry.family == family);
-        ours.map(|Entry { label, digest, make, .. }| Contender { label, digest, make: make.as_ref() })
-            .collect()
+        ours.map(|Entry { label, digest, does, make, .. }| Contender {
+            label,
+            digest,
+            does,
+            make: make.as_ref(),
+        })
+        .collect()
     }
 }
 

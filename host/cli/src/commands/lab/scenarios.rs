@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use pilothouse_lab::judge::{Data, NoData};
-use pilothouse_lab::scenario::{Prepared, Scenario, builtin};
+use pilothouse_lab::judge::{Data, DataError, NoData};
+use pilothouse_lab::scenario::{Prepared, Scenario, Skipped, builtin};
 use serde_json::json;
 
 use super::NotFound;
@@ -59,41 +59,70 @@ pub(super) fn families() -> Vec<&'static str> {
     families
 }
 
+/// The scenarios of these names or files.
+pub(super) fn named(names: &[String]) -> anyhow::Result<Vec<Scenario>> {
+    names.iter().map(|name| load(name)).collect()
+}
+
+fn all() -> anyhow::Result<Vec<Scenario>> {
+    Ok(builtin().iter().map(|(_, text)| Scenario::parse(text)).collect::<Result<_, _>>()?)
+}
+
 /// The built-in scenarios of some families.
-pub(super) fn of_families(families: &[&str], with_long: bool) -> anyhow::Result<Vec<Scenario>> {
-    let all = builtin().iter().map(|(_, text)| Scenario::parse(text)).collect::<Result<Vec<_>, _>>()?;
-    let wanted = |scenario: &Scenario| {
-        families.contains(&scenario.family().name()) && (with_long || !scenario.is_long)
-    };
-    Ok(all.into_iter().filter(wanted).collect())
+pub(super) fn of_families(families: &[&str]) -> anyhow::Result<Vec<Scenario>> {
+    let mut all = all()?;
+    all.retain(|scenario| families.contains(&scenario.family().name()));
+    Ok(all)
 }
 
-/// Reads the data of scenarios.
-pub(super) fn prepare(scenarios: Vec<Scenario>, data: Option<&Path>) -> anyhow::Result<Vec<Prepared>> {
-    let data: Box<dyn Data> = match data {
-        Some(path) => {
-            anyhow::ensure!(path.is_dir(), "--data: {} is no folder", path.display());
-            Box::new(Folder(path.to_owned()))
+fn folder(data: Option<&Path>) -> anyhow::Result<Box<dyn Data>> {
+    let Some(path) = data else { return Ok(Box::new(NoData)) };
+    anyhow::ensure!(path.is_dir(), "--data: {} is no folder", path.display());
+    Ok(Box::new(Folder(path.to_owned())))
+}
+
+/// Reads the data of scenarios; those without are left out.
+pub(super) fn prepare(
+    scenarios: &[Scenario],
+    data: Option<&Path>,
+) -> anyhow::Result<(Vec<Prepared>, Vec<Skipped>)> {
+    let data = folder(data)?;
+    let (mut prepared, mut skipped) = (Vec::new(), Vec::new());
+    for scenario in scenarios {
+        match scenario.prepare(data.as_ref()) {
+            Ok(ready) => prepared.push(ready),
+            Err(DataError::Missing { path }) => skipped.push(Skipped {
+                scenario: scenario.name.clone(),
+                missing: path,
+                data_from: scenario.data_from.clone(),
+            }),
+            Err(unusable) => {
+                return Err(unusable)
+                    .with_context(|| format!("the data of scenario {} cannot be used", scenario.name));
+            }
         }
-        None => Box::new(NoData),
-    };
-    let prepare = |scenario: Scenario| {
-        let name = scenario.name.clone();
-        scenario.prepare(data.as_ref()).with_context(|| format!("the data of scenario {name} cannot be used"))
-    };
-    scenarios.into_iter().map(prepare).collect()
+    }
+    Ok((prepared, skipped))
 }
 
-/// All built-in scenarios.
-pub(super) fn list() -> anyhow::Result<Report> {
-    let all = builtin().iter().map(|(_, text)| Scenario::parse(text)).collect::<Result<Vec<_>, _>>()?;
+/// All built-in scenarios, and what those on recordings lack.
+pub(super) fn list(data: Option<&Path>) -> anyhow::Result<Report> {
+    let all = all()?;
+    let (_, skipped) = prepare(&all, data)?;
     let row = |scenario: &Scenario| {
         let first = scenario.models.trim().split_inclusive(". ").next().unwrap_or_default().trim();
+        let lacking = skipped.iter().find(|skipped| skipped.scenario == scenario.name);
+        let data = match (lacking, &scenario.data_from) {
+            (Some(_), _) => "missing",
+            (None, Some(_)) => "recorded",
+            (None, None) => "made up",
+        };
         json!({
             "name": scenario.name,
             "family": scenario.family().name(),
             "seeds": scenario.seeds,
-            "long": if scenario.is_long { "--full" } else { "" },
+            "data": data,
+            "skipped": lacking.map(Skipped::remedy),
             "models": first,
         })
     };
@@ -102,8 +131,12 @@ pub(super) fn list() -> anyhow::Result<Report> {
         ("SCENARIO", "name"),
         ("FAMILY", "family"),
         ("SEEDS", "seeds"),
-        ("ONLY WITH", "long"),
+        ("DATA", "data"),
         ("MODELS", "models"),
     ];
-    Ok(Report::list(json, "scenarios", &columns))
+    let missing: String = skipped
+        .iter()
+        .map(|skipped| format!("\nSKIPPED {}: {}", skipped.scenario, skipped.remedy()))
+        .collect();
+    Ok(Report::list(json, "scenarios", &columns).followed_by(&missing))
 }

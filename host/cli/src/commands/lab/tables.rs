@@ -13,19 +13,26 @@ use pilothouse_lab::statistics::Difference;
 pub(super) fn all(judged: &[Judged], standings: &[Standing]) -> String {
     let mut parts: Vec<String> = judged.iter().map(scenario).collect();
     if judged.len() > 1 {
-        let mut families: Vec<&str> = Vec::new();
-        standings.iter().for_each(|standing| {
-            if !families.contains(&standing.family) {
-                families.push(standing.family);
-            }
-        });
-        for family in families {
-            let ours: Vec<Standing> =
-                standings.iter().filter(|standing| standing.family == family).cloned().collect();
-            parts.push(table_of(&ours));
-        }
+        parts.extend(families(standings).map(|(family, ours)| of_family(family, &ours)));
     }
     parts.join("\n\n")
+}
+
+/// The standings, and a sentence for every scenario.
+pub(super) fn brief(judged: &[Judged], standings: &[Standing]) -> String {
+    let part = |(family, ours): (&str, Vec<&Standing>)| {
+        let sentences = judged.iter().filter(|judged| judged.family == family).map(|judged| {
+            format!("{} ({} seeds): {}", judged.scenario, judged.seeds.len(), findings::of_scenario(judged))
+        });
+        std::iter::once(of_family(family, &ours)).chain(sentences).collect::<Vec<_>>().join("\n")
+    };
+    families(standings).map(part).collect::<Vec<_>>().join("\n\n")
+}
+
+/// Standings by family; those of one stand together.
+fn families(standings: &[Standing]) -> impl Iterator<Item = (&'static str, Vec<&Standing>)> {
+    let parts = standings.chunk_by(|one, next| one.family == next.family);
+    parts.filter_map(|part| Some((part.first()?.family, part.iter().collect())))
 }
 
 fn table(heads: impl IntoIterator<Item = String>) -> Table {
@@ -59,11 +66,11 @@ fn scenario(judged: &Judged) -> String {
     format!("{title}\n{table}\n{}", findings::of_scenario(judged))
 }
 
-fn table_of(standings: &[Standing]) -> String {
+fn of_family(family: &str, standings: &[&Standing]) -> String {
     let heads = ["", "kind", "times worse than the best", "best or equal in", "faults"].map(str::to_owned);
     let mut table = table(heads);
     for standing in standings {
-        let Standing { label, kind, score, best_or_equal, scenarios, faults, .. } = standing;
+        let Standing { label, kind, score, best_or_equal, scenarios, faults, .. } = *standing;
         let wins =
             if *kind == Kind::Policy { format!("{best_or_equal} of {scenarios}") } else { String::new() };
         let faults = if *faults == 0 { String::new() } else { faults.to_string() };
@@ -75,7 +82,7 @@ fn table_of(standings: &[Standing]) -> String {
             number(faults),
         ]);
     }
-    format!("{}\n{table}", findings::of_family(standings))
+    format!("{}\n{table}", findings::of_family(family, standings))
 }
 
 /// One policy against another, scenario by scenario.
