@@ -6,6 +6,7 @@ mod demo;
 mod events;
 mod grammar;
 mod inspect;
+mod lab;
 mod place;
 mod remote;
 mod serve;
@@ -16,6 +17,8 @@ use clap::CommandFactory as _;
 
 use crate::args::{Args, Command, PolicyCommand};
 use crate::client::Client;
+
+pub(crate) use lab::NotFound;
 
 /// Runs a command to its end.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -29,6 +32,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Bench { requests, connections } => {
             bench::run(&client, requests, connections)?.print(output)?
         }
+        Command::Lab(command) => lab::run(command, output)?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "pilothouse", &mut std::io::stdout());
         }

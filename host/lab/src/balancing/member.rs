@@ -77,6 +77,6 @@ impl Member {
         self.work_ns += task.work_ns;
         self.running.push(task);
         let took_ns = (task.work_ns / self.speed).round().max(1.0) as u64;
-        Some(Started { number: task.number, ends_ns: now_ns + took_ns })
+        Some(Started { number: task.number, ends_ns: now_ns.saturating_add(took_ns) })
     }
 }

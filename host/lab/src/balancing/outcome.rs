@@ -20,11 +20,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Response time that this share of the tasks (`0..=1`) does not exceed, ms; NaN if there was none.
+    /// Response time that this share of the tasks (`0..=1`) does not exceed, ms; a refused one never ends. NaN if there
+    /// was none.
     #[must_use]
     pub fn quantile_ms(&self, share: f64) -> f64 {
-        let rank = (share * self.response_ms.len() as f64).ceil() as usize;
-        self.response_ms.get(rank.max(1) - 1).copied().unwrap_or(f64::NAN)
+        let all = self.response_ms.len() + self.refused as usize;
+        let rank = (share * all as f64).ceil() as usize;
+        let never = if all == 0 { f64::NAN } else { f64::INFINITY };
+        self.response_ms.get(rank.max(1) - 1).copied().unwrap_or(never)
     }
 
     /// 99th percentile of response times, ms.
@@ -45,10 +48,10 @@ impl Outcome {
         self.shares.iter().copied().fold(0.0, f64::max)
     }
 
-    /// Share of the returning tasks that met their session's member.
+    /// Share of the returning tasks that met their session's member; NaN if none returned.
     #[must_use]
     pub fn affinity(&self) -> f64 {
-        self.returning.1 as f64 / self.returning.0.max(1) as f64
+        self.returning.1 as f64 / self.returning.0 as f64
     }
 }
 
@@ -63,6 +66,8 @@ mod tests {
             assert!((outcome.quantile_ms(share) - expected).abs() < 1e-9, "{share}");
         }
         assert!((outcome.mean_ms() - 100.5).abs() < 1e-9);
+        let refusing = Outcome { refused: 3, ..outcome };
+        assert!(refusing.p99_ms().is_infinite(), "who refuses is never fast");
         assert!(Outcome::default().p99_ms().is_nan() && Outcome::default().mean_ms().is_nan());
     }
 }

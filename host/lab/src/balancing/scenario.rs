@@ -3,11 +3,14 @@
 //! Invariant: utilisation is that of the whole fleet with its slow members counted at their speed, so a value below 1 can be
 //! served by somebody who shares well. Nothing is drawn here.
 
+use serde::Deserialize;
+
 /// Nanoseconds of a millisecond.
 pub(super) const NS_PER_MS: f64 = 1e6;
 
 /// One run's parameters. [`Scenario::default`] is the published reference: 100 members with 4 workers each.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Scenario {
     /// Members.
     pub members: usize,
@@ -69,7 +72,8 @@ impl Scenario {
 }
 
 /// Distribution of service times at speed 1.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Service {
     /// Two kinds of tasks, each with exponential times.
     Bimodal {
@@ -111,7 +115,8 @@ impl Service {
 }
 
 /// What a balancer's host learns, beside the tasks it sent itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Knowledge {
     /// Whether callers tell it at once that a task ended.
     pub outcomes: bool,
@@ -126,23 +131,35 @@ impl Knowledge {
     /// Reports alone, each on time.
     #[must_use]
     pub const fn reported(period_ms: u64) -> Self {
-        Self { outcomes: false, reports: Some(Reports { period_ms, delay_ms: 0, publish_ms: 20 }) }
+        Self {
+            outcomes: false,
+            reports: Some(Reports { period_ms, delay_ms: 0, publish_ms: default_publish_ms() }),
+        }
     }
 }
 
 /// How members report their load. Their periods are shifted evenly, as those of machines started at any time are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Reports {
     /// Time between two reports of a member, ms.
     pub period_ms: u64,
     /// Time from measuring to the host, ms.
+    #[serde(default)]
     pub delay_ms: u64,
     /// Time between two snapshots that the host publishes to decisions, ms.
+    #[serde(default = "default_publish_ms")]
     pub publish_ms: u64,
 }
 
+/// That of a host's default configuration.
+const fn default_publish_ms() -> u64 {
+    20
+}
+
 /// Sessions with popularities by Zipf's law.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Sessions {
     /// Distinct sessions.
     pub count: usize,
@@ -151,7 +168,8 @@ pub struct Sessions {
 }
 
 /// A member disappears; its tasks start again elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Loss {
     /// Which one.
     pub member: usize,

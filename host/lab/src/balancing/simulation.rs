@@ -61,8 +61,6 @@ struct Run<'a> {
     foreseen: u64,
     now_ns: u64,
     next: Option<Task>,
-    /// Tasks sent and not yet ended.
-    open: u64,
     measured_from: u64,
     sent_to: BTreeMap<u64, usize>,
     outcome: Outcome,
@@ -80,7 +78,6 @@ impl<'a> Run<'a> {
             foreseen: 0,
             now_ns: 0,
             next: None,
-            open: 0,
             measured_from: (scenario.tasks as f64 * scenario.warm_up) as u64,
             sent_to: BTreeMap::new(),
             outcome: Outcome::default(),
@@ -110,11 +107,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether anything is still to come that reports could matter for.
-    fn goes_on(&self) -> bool {
-        self.next.is_some() || self.open > 0
-    }
-
     fn step(&mut self, event: Event, balancers: &mut [Balancer<'_>]) {
         match event {
             Event::Arrival(number) => self.arrive(number, balancers),
@@ -126,7 +118,7 @@ impl<'a> Run<'a> {
             }
             Event::Publish => {
                 self.hosts.iter_mut().for_each(Host::publish);
-                let reports = self.scenario.knowledge.reports.filter(|_| self.goes_on());
+                let reports = self.scenario.knowledge.reports.filter(|_| self.next.is_some());
                 if let Some(Reports { publish_ms, .. }) = reports {
                     self.foresee(self.now_ns + ns(publish_ms as f64), Event::Publish);
                 }
@@ -166,7 +158,6 @@ impl<'a> Run<'a> {
             self.outcome.refused += u64::from(measured);
             return;
         };
-        self.open += 1;
         let (life, started) = (member.life, member.arrive(task, self.now_ns));
         if measured {
             self.outcome.queue_max = self.outcome.queue_max.max(member.queue());
@@ -191,7 +182,6 @@ impl<'a> Run<'a> {
         let Some(member) = self.members.get_mut(index).filter(|member| member.life == life) else { return };
         let Some((task, started)) = member.finish(number, now_ns) else { return };
         self.foresee_end(index, life, started);
-        self.open -= 1;
         let host = self.hosts.get_mut(task.balancer).filter(|_| self.scenario.knowledge.outcomes);
         if let Some(host) = host {
             host.finished(index, now_ns);
@@ -206,7 +196,8 @@ impl<'a> Run<'a> {
         let Some(member) = self.members.get(index).filter(|member| member.life == 0) else { return };
         let (active, queue) = (member.tasks() as u32, member.queue() as u32);
         self.foresee(self.now_ns + ns(delay_ms as f64), Event::Report { member: index, active, queue });
-        if self.goes_on() {
+        // Nobody decides after the last arrival.
+        if self.next.is_some() {
             self.foresee(self.now_ns + ns(period_ms as f64), Event::Measure { member: index });
         }
     }
@@ -216,7 +207,6 @@ impl<'a> Run<'a> {
         self.hosts.iter_mut().for_each(|host| host.set_away(index, true));
         let lost = self.members.get_mut(index).map(Member::lose).unwrap_or_default();
         for task in lost {
-            self.open -= 1;
             self.send(task, 1, balancers);
         }
     }

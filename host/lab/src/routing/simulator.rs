@@ -13,6 +13,7 @@ use pilothouse_core::policy::fault::PolicyError;
 use pilothouse_core::policy::request::{Route, RoutingRequest};
 use pilothouse_core::probe::Estimates;
 use pilothouse_core::time::Now;
+use serde::Deserialize;
 
 use super::federation::{FLOW_WORK, Federation, class};
 use super::{Report, Tensor};
@@ -22,7 +23,8 @@ const NEAR_ORACLE: f32 = 1.1;
 const MS_PER_HOUR: f64 = 3_600_000.0;
 
 /// What a decision may know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Knowledge {
     /// The probes of its own slice are in before it is made.
     ThisSlice,
@@ -77,9 +79,19 @@ pub type Router<'a> =
 
 /// Runs a router through a scenario.
 pub fn run(scenario: &Scenario<'_>, router: Router<'_>) -> Report {
+    run_observed(scenario, router, &mut |_, _| {})
+}
+
+/// The same, showing the sums after every slice.
+pub(crate) fn run_observed(
+    scenario: &Scenario<'_>,
+    router: Router<'_>,
+    observe: &mut dyn FnMut(usize, &Report),
+) -> Report {
     let mut run = Run::new(scenario);
     for slice in 0..scenario.tensor.slices() {
         run.step(slice, router);
+        observe(slice, &run.report);
     }
     run.report
 }
