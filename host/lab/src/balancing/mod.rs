@@ -8,6 +8,7 @@
 //!
 //! Invariant: everything follows from the scenario and the seed, and the arrivals, service times and session keys of a
 //! seed are the same whoever balances. Time is counted in whole nanoseconds of the simulation; none is measured.
+//! Networks, time-outs and retries of callers are absent.
 
 mod demand;
 mod disruption;
