@@ -1,5 +1,6 @@
 //! The command line's grammar.
 
+pub(crate) mod lab;
 mod region;
 
 use std::net::SocketAddr;
@@ -100,6 +101,9 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 4)]
         connections: u32,
     },
+    /// Which policy is better? Simulators, statistics and reports; no server needed.
+    #[command(subcommand)]
+    Lab(lab::LabCommand),
     /// A tour: a sample federation, every strategy, a live swap, a bad policy.
     Demo {
         /// End after the tour instead of serving on.

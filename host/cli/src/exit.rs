@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::client::ClientError;
+use crate::commands::NotFound;
 use crate::output;
 
 /// What `--help` says of exit codes.
@@ -13,6 +14,9 @@ pub(crate) const HELP: &str =
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
     output::note(&format!("error: {}", causes.join(": ")));
+    if error.downcast_ref::<NotFound>().is_some() {
+        return ExitCode::from(4);
+    }
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::Unreachable { .. }) => ExitCode::from(3),
         Some(ClientError::Refused { status: 404, .. }) => ExitCode::from(4),

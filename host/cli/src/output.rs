@@ -38,6 +38,11 @@ impl Report {
         Self { text: table.to_string(), json }
     }
 
+    /// The same with more text for people at its end.
+    pub(crate) fn followed_by(self, text: &str) -> Self {
+        Self { text: self.text + text, ..self }
+    }
+
     /// One line per field of an object, nested ones with their path.
     pub(crate) fn fields(json: Value) -> Self {
         let mut lines = Vec::new();

@@ -2,6 +2,7 @@
 
 use pilothouse_core::fleet::facts::mix;
 
+use crate::unit;
 use crate::world::Site;
 
 /// Utilisation of a site, 0..1, at a time of day of the simulation (hours, UTC).
@@ -13,12 +14,6 @@ pub fn utilisation(site: &Site, hour: f64, seed: u64) -> f32 {
     #[expect(clippy::cast_possible_truncation, reason = "a share needs few digits")]
     let share = (0.45 + 0.25 * wave + 0.1 * noise).clamp(0.02, 0.95) as f32;
     share
-}
-
-fn unit(bits: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "53 bits are kept")]
-    let unit = (bits >> 11) as f64 / (1_u64 << 53) as f64;
-    unit
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod demo;
 mod events;
 mod grammar;
 mod inspect;
+mod lab;
 mod place;
 mod region;
 mod remote;
@@ -17,6 +18,8 @@ use clap::CommandFactory as _;
 
 use crate::args::{Args, Command, PolicyCommand};
 use crate::client::Client;
+
+pub(crate) use lab::NotFound;
 
 /// Runs a command to its end.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -30,6 +33,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Bench { requests, connections } => {
             bench::run(&client, requests, connections)?.print(output)?
         }
+        Command::Lab(command) => lab::run(command, output)?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "pilothouse", &mut std::io::stdout());
         }

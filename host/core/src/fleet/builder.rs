@@ -5,7 +5,7 @@
 //! Invariant: only blocks that were written since the last publication are copied; all others stay the same allocation.
 //! Unknown readings become NaN, never zero.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::block::Block;
@@ -29,6 +29,8 @@ pub struct FleetBuilder {
     names_changed: bool,
     measured_changed: bool,
     rows: u32,
+    /// Work in flight that the newest reports contain, by row.
+    contained: BTreeMap<u32, u32>,
 }
 
 impl FleetBuilder {
@@ -51,6 +53,7 @@ impl FleetBuilder {
             names_changed: false,
             measured_changed: false,
             rows: 0,
+            contained: BTreeMap::new(),
         }
     }
 
@@ -87,6 +90,7 @@ impl FleetBuilder {
             names_changed: self.names_changed,
             measured_changed: self.measured_changed,
             rows: self.rows,
+            contained: self.contained.clone(),
         }
     }
 
@@ -140,6 +144,12 @@ impl FleetBuilder {
         set(&mut block.full, capacity > 0 && active >= capacity);
     }
 
+    /// Notes that the row's report contains the work in flight until now. It is taken off with the publication that
+    /// shows the report, or the row would look emptier than it is until then.
+    pub fn contain(&mut self, row: u32) {
+        self.contained.insert(row, self.live().in_flight(row));
+    }
+
     /// Empties a row.
     pub fn clear(&mut self, row: u32) {
         let (index, lane) = split(row);
@@ -158,6 +168,7 @@ impl FleetBuilder {
             *facts = None;
         }
         self.dirty.insert(index);
+        self.contained.remove(&row);
         self.published.live.finish(row, u32::MAX);
         self.published.live.set_gate(row, None);
     }
@@ -188,6 +199,9 @@ impl FleetBuilder {
                 Some(place) => *place = copy,
                 None => self.published.blocks.push(copy),
             }
+        }
+        for (row, count) in std::mem::take(&mut self.contained) {
+            self.published.live.finish(row, count);
         }
         Some(self.published.clone())
     }

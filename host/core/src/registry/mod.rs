@@ -233,7 +233,7 @@ impl Registry {
         entry.member.reported_at = Some(now);
         if report.active.is_some() {
             // The count contains what was sent before; only what is sent from now on comes on top.
-            self.builder.live().finish(entry.member.row, u32::MAX);
+            self.builder.contain(entry.member.row);
         }
         let mut changes = Vec::new();
         let health = rules.health(&entry.member.load);

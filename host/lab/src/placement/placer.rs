@@ -8,7 +8,7 @@ use pilothouse_core::eligible::EligibleClass;
 use pilothouse_core::fleet::facts::mix;
 use pilothouse_core::policy::Placement;
 use pilothouse_core::policy::fault::{PolicyError, Refusal};
-use pilothouse_core::policy::request::PlacementRequest;
+use pilothouse_core::policy::request::{Choice, PlacementRequest};
 
 use super::{Cluster, Node, Workload};
 
@@ -68,11 +68,18 @@ pub trait Placer: Debug {
 #[derive(Debug)]
 pub struct Policy<'a>(pub &'a dyn Placement);
 
-impl Placer for Policy<'_> {
-    fn place(&mut self, view: View<'_>) -> Result<u32, Unplaced> {
+impl Policy<'_> {
+    /// What the policy answers.
+    pub(crate) fn ask(&self, view: View<'_>) -> Result<Choice, PolicyError> {
         let View { cluster, class, workload, seed, now_ms } = view;
         let request = PlacementRequest { seed, now_ms, needs: workload.needs, priority: 0 };
-        match self.0.place(cluster.fleet(), class, &request) {
+        self.0.place(cluster.fleet(), class, &request)
+    }
+}
+
+impl Placer for Policy<'_> {
+    fn place(&mut self, view: View<'_>) -> Result<u32, Unplaced> {
+        match self.ask(view) {
             Ok(choice) => Ok(choice.row),
             Err(PolicyError::Refused(Refusal::NothingSuits(_))) => Err(Unplaced::Declined),
             Err(error) => Err(Unplaced::Broken(format!("{error:?}"))),

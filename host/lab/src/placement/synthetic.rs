@@ -7,6 +7,7 @@
 
 use pilothouse_core::device::{DEVICE_MILLIS, Devices};
 use pilothouse_core::member::Resources;
+use serde::Deserialize;
 
 use super::workload::Draws;
 use super::{Node, Workload};
@@ -18,22 +19,70 @@ const NODES: [(u32, u32, u32, usize); 5] =
 /// Favourite parts of a device, thousandths.
 const SHARES: [u32; 10] = [110, 160, 230, 320, 370, 460, 470, 590, 650, 810];
 
-/// Kinds of workloads: weight and what makes one.
 type Make = fn(&mut Draws) -> Workload;
-const WORKLOADS: [(u32, Make); 4] = [(14, without), (34, part), (48, whole), (4, several)];
 
-/// Nodes and workloads.
+/// How often each kind of work arrives, by relative weight, and how picky it is.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Demand {
+    /// Work without devices.
+    pub without: u32,
+    /// Work on a part of a device.
+    pub part: u32,
+    /// Work on one device.
+    pub whole: u32,
+    /// Work on several devices.
+    pub several: u32,
+    /// Share of the work with devices that runs on two of the five models only, 0..1.
+    pub picky: f64,
+}
+
+impl Default for Demand {
+    fn default() -> Self {
+        Self { without: 14, part: 34, whole: 48, several: 4, picky: 0.0 }
+    }
+}
+
+impl Demand {
+    /// Whether nothing in it takes devices, so that no cluster is ever full.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.part == 0 && self.whole == 0 && self.several == 0
+    }
+
+    fn draw(&self, draws: &mut Draws) -> Workload {
+        let kinds: [(u32, Make); 4] =
+            [(self.without, without), (self.part, part), (self.whole, whole), (self.several, several)];
+        let kind = weighted(draws, &kinds.map(|(weight, _)| weight));
+        let (_, make) = kinds.get(kind).copied().unwrap_or((1, whole));
+        let mut workload = make(draws);
+        if self.picky > 0.0 && workload.needs.accelerator_millis > 0 {
+            let picky = (draws.below(1_000_000) as f64) < self.picky * 1e6;
+            let first = draws.below(NODES.len());
+            if picky {
+                workload.models = 1 << first | 1 << ((first + 1) % NODES.len());
+            }
+        }
+        workload
+    }
+}
+
+/// Nodes, and workloads of the usual kind.
 #[must_use]
 pub fn scenario(seed: u64, nodes: usize) -> (Vec<Node>, Vec<Workload>) {
+    scenario_of(seed, nodes, &Demand::default())
+}
+
+/// Nodes and workloads. There are none if nothing asks for devices.
+#[must_use]
+pub fn scenario_of(seed: u64, nodes: usize, demand: &Demand) -> (Vec<Node>, Vec<Workload>) {
     let mut draws = Draws::new(seed);
     let nodes: Vec<Node> = (0..nodes).map(|_| node(&mut draws)).collect();
     let wanted: u64 = nodes.iter().map(|node| u64::from(node.devices.free_millis())).sum();
     let mut asked = 0;
     let mut workloads = Vec::new();
-    while asked < wanted {
-        let weights = WORKLOADS.map(|(weight, _)| weight);
-        let Some((_, make)) = WORKLOADS.get(weighted(&mut draws, &weights)) else { break };
-        let workload = make(&mut draws);
+    while asked < wanted && !demand.is_empty() {
+        let workload = demand.draw(&mut draws);
         asked += u64::from(workload.needs.accelerator_millis);
         workloads.push(workload);
     }
@@ -96,6 +145,16 @@ fn several(draws: &mut Draws) -> Workload {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn demand_shapes_the_workloads() {
+        let of = |demand| scenario_of(1, 100, &demand).1;
+        let shares = of(Demand { without: 0, part: 1, whole: 0, several: 0, picky: 0.5 });
+        assert!(shares.iter().all(Workload::is_share));
+        let picky = shares.iter().filter(|workload| workload.models.count_ones() == 2).count();
+        assert!((0.4..0.6).contains(&(picky as f64 / shares.len() as f64)), "{picky}");
+        assert!(of(Demand { part: 0, whole: 0, several: 0, ..Demand::default() }).is_empty());
+    }
 
     #[test]
     fn scenarios_follow_their_seed_and_have_every_kind() {

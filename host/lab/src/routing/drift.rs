@@ -6,13 +6,15 @@
 
 use pilothouse_core::fleet::facts::mix;
 use pilothouse_core::fleet::geography::Coordinates;
+use serde::Deserialize;
 
 use super::Tensor;
-use super::simulator::unit;
+use crate::unit;
 use crate::world::SITES;
 
 /// How a world drifts.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Drift {
     /// Slices made.
     pub slices: usize,

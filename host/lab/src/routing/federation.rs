@@ -12,7 +12,7 @@ use pilothouse_core::member::{LoadReport, MemberKind, Registration, Resources, R
 use pilothouse_core::registry::{Registry, Rules};
 use pilothouse_core::time::{Now, WallMs};
 
-use super::simulator::unit;
+use crate::unit;
 
 /// Work of one flow, in the unit of capacities; shares of flows become whole numbers of it.
 pub(super) const FLOW_WORK: u32 = 100;

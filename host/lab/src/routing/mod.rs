@@ -14,5 +14,6 @@ mod simulator;
 mod tensor;
 
 pub use report::Report;
+pub(crate) use simulator::run_observed;
 pub use simulator::{Knowledge, Router, Scenario, run};
 pub use tensor::{Tensor, TensorError};

@@ -23,6 +23,12 @@ impl Report {
         self.paid_ms / self.oracle_ms
     }
 
+    /// Round-trip time paid beyond the best possible, over all flows and slices, ms.
+    #[must_use]
+    pub fn regret_ms(&self) -> f64 {
+        self.paid_ms - self.oracle_ms
+    }
+
     /// Share of the flows' work that paid at most 10 % more than the best possible.
     #[must_use]
     pub fn near_oracle_share(&self) -> f64 {

@@ -13,15 +13,18 @@ use pilothouse_core::policy::fault::PolicyError;
 use pilothouse_core::policy::request::{Route, RoutingRequest};
 use pilothouse_core::probe::Estimates;
 use pilothouse_core::time::Now;
+use serde::Deserialize;
 
 use super::federation::{FLOW_WORK, Federation, class};
 use super::{Report, Tensor};
+use crate::unit;
 
 const NEAR_ORACLE: f32 = 1.1;
 const MS_PER_HOUR: f64 = 3_600_000.0;
 
 /// What a decision may know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Knowledge {
     /// The probes of its own slice are in before it is made.
     ThisSlice,
@@ -76,9 +79,19 @@ pub type Router<'a> =
 
 /// Runs a router through a scenario.
 pub fn run(scenario: &Scenario<'_>, router: Router<'_>) -> Report {
+    run_observed(scenario, router, &mut |_, _| {})
+}
+
+/// The same, showing the sums after every slice.
+pub(crate) fn run_observed(
+    scenario: &Scenario<'_>,
+    router: Router<'_>,
+    observe: &mut dyn FnMut(usize, &Report),
+) -> Report {
     let mut run = Run::new(scenario);
     for slice in 0..scenario.tensor.slices() {
         run.step(slice, router);
+        observe(slice, &run.report);
     }
     run.report
 }
@@ -241,11 +254,6 @@ fn flow(route: &Route, rows: &[Option<usize>], now: Now) -> Option<Flow> {
     let shares: Vec<(usize, f32)> = route.targets.iter().map(share).collect::<Option<_>>()?;
     let main = shares.iter().copied().reduce(|best, other| if other.1 > best.1 { other } else { best })?.0;
     Some(Flow { shares, main, until: now.plus_ms(u64::from(route.ttl_ms)) })
-}
-
-/// Bits as a number in `0.0 ..< 1.0`.
-pub(super) fn unit(bits: u64) -> f64 {
-    (bits >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]

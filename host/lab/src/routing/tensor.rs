@@ -2,6 +2,8 @@
 //!
 //! Invariant: every slice is square and of the same size; what is missing is NaN, never 0.
 
+use pilothouse_core::fleet::facts::mix;
+
 /// What is wrong with a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TensorError {
@@ -130,6 +132,16 @@ impl Tensor {
         self.slices.get(slice).and_then(|slice| slice.get(place)).copied().unwrap_or(f32::NAN)
     }
 
+    /// Consecutive slices, at most so many, from a place drawn by a seed.
+    #[must_use]
+    pub fn window(&self, slices: usize, seed: u64) -> Self {
+        let length = slices.min(self.slices.len());
+        let starts = (self.slices.len() - length + 1) as u64;
+        let first = (mix(seed) % starts.max(1)) as usize;
+        let window = self.slices.iter().skip(first).take(length).cloned().collect();
+        Self { slices: window, ..*self }
+    }
+
     fn repeat_known(&mut self) {
         let carry = |slices: &mut dyn Iterator<Item = &mut Vec<f32>>| {
             let mut known = vec![f32::NAN; self.nodes * self.nodes];
@@ -176,6 +188,18 @@ mod tests {
             |source, target| (0..3).map(|slice| tensor.rtt_ms(slice, source, target)).collect::<Vec<_>>();
         assert_eq!((path(0, 1), path(1, 0)), (vec![20.0, 20.0, 40.0], vec![500.0, 600.0, 600.0]));
         assert!(path(0, 0).iter().all(|rtt_ms| rtt_ms.is_nan()) && tensor.rtt_ms(9, 9, 9).is_nan());
+    }
+
+    #[test]
+    fn a_window_is_a_part_and_follows_its_seed() {
+        let tensor = Tensor::of(2, 50, 1, |slice, _, _| slice as f32);
+        for seed in 0..20 {
+            let window = tensor.window(10, seed);
+            assert_eq!(window, tensor.window(10, seed));
+            let first = window.rtt_ms(0, 0, 1);
+            assert_eq!((window.slices(), window.rtt_ms(9, 0, 1)), (10, first + 9.0));
+        }
+        assert_eq!(tensor.window(usize::MAX, 3), tensor);
     }
 
     #[test]

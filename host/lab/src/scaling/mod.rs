@@ -16,7 +16,7 @@ mod trace;
 
 pub use oracle::oracle;
 pub use queue::{Queue, Second};
-pub use reference::{Fixed, HeadRoom, HostedPolicy, Utilisation};
+pub use reference::{Drawn, Fixed, HeadRoom, HostedPolicy, Utilisation};
 pub use report::Report;
 pub use run::{Run, Strategy, Tick, simulate};
 pub use synthetic::{Kind, synthetic};

@@ -4,30 +4,41 @@ use std::collections::VecDeque;
 
 use pilothouse_core::fleet::Fleet;
 use pilothouse_core::fleet::builder::FleetBuilder;
+use pilothouse_core::fleet::facts::mix;
 use pilothouse_core::fleet::geography::Geography;
 use pilothouse_core::policy::Scaling;
 use pilothouse_core::policy::request::{ScalingRequest, ScalingTarget};
 
 use super::Strategy;
+use crate::faults::{Answer, Faults};
 
 /// A policy behind the host's port. What it refuses or breaks leaves the group as it is.
 #[derive(Debug)]
 pub struct HostedPolicy<'a> {
     port: &'a dyn Scaling,
     fleet: Fleet,
+    /// What it broke so far.
+    pub faults: Faults,
 }
 
 impl<'a> HostedPolicy<'a> {
     /// Asks this policy, with an empty fleet: no column of it bears on the size of a group.
     #[must_use]
     pub fn new(port: &'a dyn Scaling) -> Self {
-        Self { port, fleet: FleetBuilder::new(Geography::default()).published().clone() }
+        let fleet = FleetBuilder::new(Geography::default()).published().clone();
+        Self { port, fleet, faults: Faults::default() }
     }
 }
 
 impl Strategy for HostedPolicy<'_> {
     fn decide(&mut self, request: &ScalingRequest) -> Option<ScalingTarget> {
-        self.port.scale(&self.fleet, request).ok()
+        if self.faults.is_exhausted() {
+            return None;
+        }
+        match self.faults.judge(self.port.scale(&self.fleet, request)) {
+            Answer::Given(target) => Some(target),
+            Answer::Refused | Answer::Broke => None,
+        }
     }
 }
 
@@ -38,6 +49,22 @@ pub struct Fixed(pub u32);
 impl Strategy for Fixed {
     fn decide(&mut self, _request: &ScalingRequest) -> Option<ScalingTarget> {
         Some(sure(self.0))
+    }
+}
+
+/// Any size up to a limit, drawn anew every time.
+#[derive(Debug, Clone, Copy)]
+pub struct Drawn {
+    /// The limit.
+    pub most: u32,
+    /// The draws follow from it.
+    pub seed: u64,
+}
+
+impl Strategy for Drawn {
+    fn decide(&mut self, request: &ScalingRequest) -> Option<ScalingTarget> {
+        let drawn = mix(self.seed ^ mix(request.now_ms)) % u64::from(self.most.max(1));
+        Some(sure(u32::try_from(drawn).unwrap_or(self.most) + 1))
     }
 }
 

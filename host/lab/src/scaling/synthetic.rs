@@ -3,11 +3,13 @@
 use std::f64::consts::TAU;
 
 use pilothouse_core::fleet::facts::mix;
+use serde::Deserialize;
 
 use super::Trace;
 
 /// What a made-up load looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// A wave of a day.
     Daily,

@@ -81,6 +81,20 @@ fn traces_are_read_from_text() {
 }
 
 #[test]
+fn a_window_is_a_part_of_the_load_and_follows_its_seed() {
+    let trace = Trace { per_second: (0..1_000).map(f64::from).collect(), step_at_s: Some(500) };
+    for seed in 0..20 {
+        let window = trace.window(600, seed);
+        assert_eq!(window, trace.window(600, seed));
+        assert_eq!(window.per_second.len(), 600);
+        assert!(window.per_second.windows(2).all(|pair| pair[1] == pair[0] + 1.0));
+        let step = window.step_at_s.and_then(|step| window.per_second.get(step));
+        assert!(step.is_none_or(|&at| at == 500.0));
+    }
+    assert_eq!(trace.window(usize::MAX, 1), trace);
+}
+
+#[test]
 fn texts_that_are_no_trace_are_refused_with_their_place() {
     for (text, place) in [("1 x", 2), ("-1", 1), ("1 2 NaN", 3)] {
         assert_eq!(Trace::from_counts(text).unwrap_err().place, place, "{text}");

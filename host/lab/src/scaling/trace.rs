@@ -1,5 +1,7 @@
 //! A load: pieces of work arriving in each second.
 
+use pilothouse_core::fleet::facts::mix;
+
 /// A load. Where nothing is said otherwise, seconds without a record count zero.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Trace {
@@ -73,6 +75,17 @@ impl Trace {
             }
         }
         Ok(Self { per_second, step_at_s: None })
+    }
+
+    /// A part of so many seconds, from a place drawn by a seed; all of it if it is shorter.
+    #[must_use]
+    pub fn window(&self, seconds: usize, seed: u64) -> Self {
+        let length = seconds.min(self.per_second.len());
+        let starts = (self.per_second.len() - length + 1) as u64;
+        let first = (mix(seed) % starts) as usize;
+        let per_second = self.per_second.iter().skip(first).take(length).copied().collect();
+        let step_at_s = self.step_at_s.and_then(|step| step.checked_sub(first)).filter(|&step| step < length);
+        Self { per_second, step_at_s }
     }
 
     /// All arrivals.

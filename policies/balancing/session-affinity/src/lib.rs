@@ -1,12 +1,15 @@
 //! Keeps a session on its member.
 //!
-//! Rule: (1) a session that is pinned stays where it is; (2) a new one goes to the member that its key hashes to, unless that member
-//! carries more than `load-factor` times its fair share, then to the next one in the session's own order; the choice is
-//! pinned. Order: weighted rendezvous hashing, `-w / ln(hash(key, member))` (Thaler and Ravishankar 1998), beyond 256 members a
-//! ring with 21 probes (Appleton and O'Reilly 2015). Bounded loads: Mirrokni, Thorup, Zadimoghaddam 2018.
-//! Hashes are over the member's identity, never over its row or address: a lost member moves only its own sessions, and a
-//! member that returns takes none away, because they are pinned. With `strict` a session whose member may not take
-//! work is refused instead of moved: its state lives there. Requests without a session go to the less loaded of two.
+//! Rule: (1) a session that is pinned stays where it is; (2) a new one goes to the member that its key hashes to and is pinned; (3) a
+//! member has room below `max(free-below, ceil(load-factor * (all work + 1) * w / all weights))` tasks: while it has none, a
+//! request goes to the first member with room in the session's own order, and a session stays pinned where it was. So a session
+//! hotter than any member can bear spreads over as few as needed, always the same ones, and the others stay whole.
+//! Order: weighted rendezvous hashing, `-w / ln(hash(key, member))` (Thaler and Ravishankar 1998), beyond 256 members a ring
+//! with 21 probes (Appleton and O'Reilly 2015). Bounded loads: Mirrokni, Thorup, Zadimoghaddam 2018; all work is estimated
+//! from 32 members. Hashes are over the member's identity, never over its row or address: a lost member moves only its own
+//! sessions, and a member that returns takes none away, because they are pinned. With `strict` a session never leaves its
+//! member, because its state lives there: it waits while the member is full and is refused while it may not take work.
+//! Requests without a session go to the less loaded of two.
 
 use pilothouse_sdk::balancing::{Balancing, Request};
 use pilothouse_sdk::state::Pins;
@@ -34,6 +37,7 @@ const MEMBER_AWAY: u32 = 4;
 pub struct SessionAffinity {
     pins: Pins,
     load_factor: f32,
+    free_below: u32,
     strict: bool,
     ring: Ring,
 }
@@ -52,11 +56,12 @@ impl Balancing for SessionAffinity {
 "ttl-ms":{"type":"integer","minimum":1000,"maximum":86400000,"default":1800000,"description":"How long an idle session stays pinned."},
 "capacity":{"type":"integer","minimum":1,"maximum":65536,"default":65536,"description":"Most sessions pinned at once."},
 "load-factor":{"type":"number","minimum":1.05,"maximum":10,"default":1.25,"description":"Most load of a member, in fair shares."},
-"strict":{"type":"boolean","default":false,"description":"Refuse a session whose member is away instead of moving it."}}}"#,
+"free-below":{"type":"integer","minimum":1,"maximum":1000000,"default":4,"description":"A member with less work than this always has room."},
+"strict":{"type":"boolean","default":false,"description":"Never leave the session's member: refuse while it is away, queue while it is full."}}}"#,
         reasons: &[
             "the session is pinned there",
             "the session's key hashes there",
-            "the session's first choice is overloaded",
+            "the session's member is overloaded",
             "no session; less loaded of two",
             "the session's member takes no work now",
         ],
@@ -74,6 +79,7 @@ impl Balancing for SessionAffinity {
         Self {
             pins: Pins::open("sessions", capacity, u64::from(ttl_ms)),
             load_factor: settings.number("load-factor", 1.25, 1.05..=10.0) as f32,
+            free_below: settings.integer("free-below", 4, 1..=1_000_000),
             strict: settings.flag("strict", false),
             ring: Ring::default(),
         }
@@ -81,16 +87,23 @@ impl Balancing for SessionAffinity {
 
     fn choose(&mut self, fleet: &Fleet, class: &Class, request: &Request) -> Result<Choice, Refusal> {
         let Some(session) = request.session else { return Ok(less_loaded(fleet, class, request.seed)) };
-        if let Some(row) = self.pins.get(session) {
-            if class.contains(row) {
-                return Ok(Choice { row, score: 0.0, reason: PINNED });
-            }
-            if self.strict {
-                return Err(Refusal::NothingSuits(MEMBER_AWAY));
+        let pinned = self.pins.get(session);
+        let home = pinned.filter(|&row| class.contains(row));
+        if self.strict {
+            match (home, pinned) {
+                (Some(row), _) => return Ok(Choice { row, score: 0.0, reason: PINNED }),
+                (None, Some(_)) => return Err(Refusal::NothingSuits(MEMBER_AWAY)),
+                (None, None) => {}
             }
         }
-        let choice = self.hashed(fleet, class, session);
-        self.pins.set(session, choice.row);
+        let bound = self.bound(fleet, class);
+        if let Some(row) = home.filter(|&row| bound.has_room(fleet, row)) {
+            return Ok(Choice { row, score: -load(fleet, row), reason: PINNED });
+        }
+        let choice = self.hashed(fleet, class, session, bound);
+        if home.is_none() {
+            self.pins.set(session, choice.row);
+        }
         Ok(choice)
     }
 
@@ -105,18 +118,16 @@ impl Balancing for SessionAffinity {
 
 impl SessionAffinity {
     /// The first member in the session's order that is below its bound, else the least loaded of those tried.
-    fn hashed(&mut self, fleet: &Fleet, class: &Class, session: u64) -> Choice {
+    fn hashed(&mut self, fleet: &Fleet, class: &Class, session: u64, bound: Bound) -> Choice {
         let order = if class.count() <= RENDEZVOUS_MAX {
             rendezvous(fleet, class, session)
         } else {
             self.ring.walk(fleet, class, session)
         };
-        let mean = mean_load(fleet, class);
         let mut best: Option<(f32, u32)> = None;
         for (tried, &row) in order.iter().enumerate() {
-            let weight = fleet.f32(Column::Weight, row).max(f32::MIN_POSITIVE);
             let load = load(fleet, row);
-            if load * weight < (self.load_factor * mean * weight).ceil() {
+            if bound.has_room(fleet, row) {
                 return Choice { row, score: -load, reason: if tried == 0 { HASHED } else { OVERFLOWED } };
             }
             if best.is_none_or(|(least, _)| load < least) {
@@ -126,26 +137,41 @@ impl SessionAffinity {
         let (load, row) = best.unwrap_or((0.0, class.nth(0)));
         Choice { row, score: -load, reason: OVERFLOWED }
     }
+
+    fn bound(&self, fleet: &Fleet, class: &Class) -> Bound {
+        let count = class.count();
+        let sample = count.min(SAMPLE_MAX);
+        let place = |index: u32| (u64::from(index) * u64::from(count) / u64::from(sample.max(1))) as u32;
+        let rows: Vec<u32> = (0..sample).map(|index| class.nth(place(index))).collect();
+        let active: f32 = rows.iter().map(|&row| fleet.u32(Column::Active, row) as f32).sum();
+        let in_flight: f32 = fleet.in_flight_many(&rows).into_iter().map(|count| count as f32).sum();
+        let weight: f32 = rows.iter().map(|&row| fleet.f32(Column::Weight, row)).sum();
+        let scale = count as f32 / sample.max(1) as f32;
+        let mean = ((active + in_flight) * scale + 1.0) / (weight * scale).max(f32::MIN_POSITIVE);
+        Bound { per_weight: self.load_factor * mean, free_below: self.free_below }
+    }
+}
+
+/// How much work a member may have before sessions overflow from it.
+#[derive(Debug, Clone, Copy)]
+struct Bound {
+    /// Load factor times the mean work per weight with the new task counted.
+    per_weight: f32,
+    free_below: u32,
+}
+
+impl Bound {
+    fn has_room(self, fleet: &Fleet, row: u32) -> bool {
+        let work = fleet.u32(Column::Active, row).saturating_add(fleet.in_flight(row));
+        let weight = fleet.f32(Column::Weight, row);
+        work < self.free_below || (work as f32) < (self.per_weight * weight).ceil()
+    }
 }
 
 /// Work per weight.
 fn load(fleet: &Fleet, row: u32) -> f32 {
     let work = fleet.u32(Column::Active, row).saturating_add(fleet.in_flight(row)) as f32;
     work / fleet.f32(Column::Weight, row).max(f32::MIN_POSITIVE)
-}
-
-/// Mean work per weight with the new task counted, over an even sample of the class.
-fn mean_load(fleet: &Fleet, class: &Class) -> f32 {
-    let count = class.count();
-    let sample = count.min(SAMPLE_MAX);
-    let (mut work, mut weight) = (0.0, 0.0);
-    for index in 0..sample {
-        let row = class.nth((u64::from(index) * u64::from(count) / u64::from(sample)) as u32);
-        work += fleet.u32(Column::Active, row).saturating_add(fleet.in_flight(row)) as f32;
-        weight += fleet.f32(Column::Weight, row);
-    }
-    (work * count as f32 / sample as f32 + 1.0)
-        / (weight * count as f32 / sample as f32).max(f32::MIN_POSITIVE)
 }
 
 /// The best [`WALK_MAX`] members by `-w / ln(h)`, best first.
@@ -263,6 +289,43 @@ mod tests {
         fresh.update(|members| members[first as usize] = member(first).with(Column::Active, 5_000.0));
         let choice = ask(&mut fresh, 7);
         assert!(choice.row != first && choice.reason == OVERFLOWED);
+    }
+
+    #[test]
+    fn a_hot_session_overflows_to_the_same_next_member_and_comes_home() {
+        let mut world = world(4);
+        let home = ask(&mut world, 7).row;
+        let set_load = |world: &mut World<SessionAffinity>, load: f64| {
+            world.update(|members| members[home as usize] = member(home).with(Column::Active, load));
+        };
+        set_load(&mut world, 5_000.0);
+        let next = ask(&mut world, 7);
+        assert!(next.row != home && next.reason == OVERFLOWED);
+        assert_eq!(ask(&mut world, 7).row, next.row, "always the same one");
+        set_load(&mut world, 1_000.0);
+        assert_eq!((ask(&mut world, 7).row, ask(&mut world, 7).reason), (home, PINNED));
+    }
+
+    #[test]
+    fn a_member_with_little_work_always_has_room() {
+        let idle = |identity| member(identity).with(Column::Active, 0.0);
+        let mut world = World::<SessionAffinity>::of().members((0..50).map(idle));
+        let home = ask(&mut world, 7).row;
+        world.update(|members| members[home as usize] = idle(home).in_flight(3));
+        assert_eq!(ask(&mut world, 7).row, home, "though its share of all work is far above the mean");
+        world.update(|members| members[home as usize] = idle(home).in_flight(4));
+        assert_ne!(ask(&mut world, 7).row, home);
+    }
+
+    #[test]
+    fn strict_sessions_wait_at_their_member_however_full_it_is() {
+        let settings = [("strict", Value::Flag(true))];
+        let mut world = World::<SessionAffinity>::configured(&settings).unwrap().members((0..4).map(member));
+        let row = ask(&mut world, 7).row;
+        world.update(|members| {
+            members[row as usize] = member(row).with(Column::Active, 9_000.0);
+        });
+        assert_eq!((ask(&mut world, 7).row, ask(&mut world, 7).reason), (row, PINNED));
     }
 
     #[test]

@@ -21,9 +21,10 @@ use pilothouse_transport::service::{Activation, ControlPlane as _, RouteQuery};
 
 use crate::output::{data, note};
 
-const STRATEGIES: [&str; 8] = [
+const STRATEGIES: [&str; 9] = [
     "round-robin",
     "least-loaded",
+    "adaptive",
     "least-agents",
     "random",
     "weighted",
