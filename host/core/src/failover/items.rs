@@ -9,7 +9,7 @@ use crate::id::{AgentName, Label, MemberId};
 use crate::room::Room;
 use crate::time::Now;
 
-use super::{Reason, Survivor, WORKLOADS_MAX, Workload};
+use super::{Planned, Reason, Survivor, WORKLOADS_MAX, Workload};
 
 /// Order of importance: priority, then place in its group, then arrival.
 pub(super) type Rank = (Reverse<i32>, u32, usize);
@@ -46,6 +46,20 @@ pub(super) struct Item {
     pub(super) asks: usize,
 }
 
+impl Item {
+    /// The change of owner that is reserved.
+    pub(super) fn planned(&self) -> Option<Planned> {
+        let Stage::Planned(to) = &self.stage else { return None };
+        Some(Planned {
+            workload: self.workload.name.clone(),
+            from: self.workload.owner.clone(),
+            epoch: self.workload.epoch,
+            to: to.clone(),
+        })
+    }
+}
+
+/// A survivor and what is on its way to it.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) region: Option<Label>,

@@ -1,20 +1,18 @@
 //! The machine: one failover, one step at a time.
 //!
-//! Every event ends in [`Failover::proceed`], which asks, plans, commits and ends as far as phase and brake allow.
+//! Every event ends in [`Failover::proceed`], which asks, plans (see `planning`), commits and ends as far as phase and
+//! brake allow. Invariant: phases only go forward; what was committed is finished in every one of them.
 
 use std::collections::BTreeMap;
 
-use crate::fleet::facts::mix;
 use crate::id::{AgentName, MemberId};
 use crate::time::Now;
 
 use super::items::{Item, Items, Progress, Stage, Target};
-use super::workload::{admits, narrowed};
 use super::{
-    Command, Entry, Event, FailoverId, Lost, Opening, Origin, Outcome, Phase, Placed, Planned, Reason, Rules,
-    Summary, Workload,
+    Command, Entry, Event, FailoverId, Lost, Opening, Origin, Outcome, Phase, Placed, Reason, Rules, Summary,
+    Workload,
 };
-use crate::eligible::Requirement;
 
 /// One failover.
 #[derive(Debug, Clone)]
@@ -29,7 +27,7 @@ pub struct Failover {
     pub(super) items: Items,
     pub(super) targets: BTreeMap<MemberId, Target>,
     braked: bool,
-    seed: u64,
+    pub(super) seed: u64,
     began: Now,
 }
 
@@ -162,110 +160,13 @@ impl Failover {
         }
     }
 
-    fn ask(&mut self, commands: &mut Vec<Command>) {
-        while self.items.asked < self.rules.asks_max
-            && let Some(&(_, _, index)) = self.items.waiting.first()
-            && let Some(item) = self.items.get(index)
-        {
-            let stage = match self.question(item) {
-                Ok(requirement) => {
-                    let (workload, priority) = (item.workload.name.clone(), item.workload.priority);
-                    commands.push(Command::Ask { workload, requirement, priority });
-                    Stage::Asked
-                }
-                Err(reason) => Stage::Left(reason),
-            };
-            self.items.enter(index, stage);
-            if let Some(item) = self.items.get_mut(index) {
-                item.asks += 1;
-            }
-        }
-    }
-
-    /// What to ask for a workload: members without room are excluded, so that advice can only name one that has it.
-    fn question(&self, item: &Item) -> Result<Requirement, Reason> {
-        if item.failures >= self.rules.targets_max {
-            return Err(Reason::TargetsFailed(item.failures));
-        }
-        // Each further question excludes one more full target; beyond that the advice is at fault.
-        if item.asks > self.targets.len() + self.rules.targets_max as usize {
-            return Err(Reason::NoAdvice);
-        }
-        item.workload.state.usable()?;
-        let mut requirement = narrowed(&item.workload.requirement, &self.origin, &self.lost)?;
-        requirement.excluded.extend(item.refused.iter().cloned());
-        let (mut fits, mut why) = (false, None);
-        for (id, target) in &self.targets {
-            if !admits(&requirement, target.region.as_ref()) {
-                why = why.max(Some(Reason::Sovereignty));
-            } else if requirement.excluded.contains(id) {
-                why = why.max(Some(Reason::TargetsFailed(item.failures)));
-            } else if let Err(lack) = target.room.fits(requirement.needs) {
-                requirement.excluded.insert(id.clone());
-                why = why.max(Some(Reason::of_lack(lack)));
-            } else {
-                fits = true;
-            }
-        }
-        if fits { Ok(requirement) } else { Err(why.unwrap_or(Reason::NoCapacity)) }
-    }
-
-    fn advised(&mut self, workload: &AgentName, member: &MemberId, commands: &mut Vec<Command>) {
-        let Some((index, item)) = self.find(workload, |stage| *stage == Stage::Asked) else { return };
-        let (needs, rank, epoch) = (item.workload.requirement.needs, item.rank, item.workload.epoch);
-        let from = item.workload.owner.clone();
-        // The slot is not trusted: what it names must be one of those that were left to choose from.
-        let asked_for = narrowed(&item.workload.requirement, &self.origin, &self.lost);
-        let refused = item.refused.contains(member);
-        let allowed = |target: &&mut Target| {
-            !refused && asked_for.is_ok_and(|requirement| admits(&requirement, target.region.as_ref()))
-        };
-        let Some(target) = self.targets.get_mut(member).filter(allowed) else {
-            return self.not_advised(workload, None);
-        };
-        if target.room.take(needs).is_err() {
-            // Somebody else was quicker; it is excluded from the next question.
-            self.items.enter(index, Stage::Waiting);
-            return;
-        }
-        target.queue.insert(rank);
-        self.items.enter(index, Stage::Planned(member.clone()));
-        commands.push(Command::Reserve { workload: workload.clone(), member: member.clone(), needs });
-        if self.phase == Phase::Executing {
-            let planned = Planned { workload: workload.clone(), from, epoch, to: member.clone() };
-            commands.push(Command::Journal(Entry::Planned(vec![planned])));
-        }
-    }
-
-    fn not_advised(&mut self, workload: &AgentName, reason: Option<Reason>) {
-        let Some((index, _)) = self.find(workload, |stage| *stage == Stage::Asked) else { return };
-        let limit = self.rules.targets_max;
-        let Some(item) = self.items.get_mut(index) else { return };
-        item.failures += 1;
-        let out_of_patience = (item.failures >= limit).then_some(Reason::NoAdvice);
-        let stage = reason.or(out_of_patience).map_or(Stage::Waiting, Stage::Left);
-        self.items.enter(index, stage);
-    }
-
-    /// All places are chosen: from here on owners change.
-    fn begin(&mut self, now: Now, commands: &mut Vec<Command>) {
-        let planned: Vec<Planned> = self.items.all.iter().filter_map(planned).collect();
-        if !planned.is_empty() {
-            commands.push(Command::Journal(Entry::Planned(planned)));
-        }
-        for (place, target) in (0_u64..).zip(self.targets.values_mut()) {
-            target.opens_at = now.plus_ms(mix(self.seed ^ mix(place)) % (self.rules.jitter_ms + 1));
-        }
-        self.phase = Phase::Executing;
-    }
-
     fn commit(&mut self, now: Now, commands: &mut Vec<Command>) {
         for (member, target) in &mut self.targets {
             while target.opens_at <= now
                 && target.busy < self.rules.starts_per_member
                 && let Some((_, _, index)) = target.queue.pop_first()
             {
-                let planned = self.items.get(index).and_then(planned);
+                let planned = self.items.get(index).and_then(Item::planned);
                 self.items.enter(index, Stage::Committing(member.clone()));
                 target.busy += 1;
                 commands.extend(planned.map(Command::Commit));
@@ -436,18 +337,12 @@ impl Failover {
         commands.push(Command::Report(Summary { id: self.id, outcome, placed, left, took_ms }));
     }
 
-    fn find(&self, workload: &AgentName, stage: impl Fn(&Stage) -> bool) -> Option<(usize, &Item)> {
+    pub(super) fn find(
+        &self,
+        workload: &AgentName,
+        stage: impl Fn(&Stage) -> bool,
+    ) -> Option<(usize, &Item)> {
         let index = self.items.index(workload)?;
         self.items.get(index).filter(|item| stage(&item.stage)).map(|item| (index, item))
     }
-}
-
-fn planned(item: &Item) -> Option<Planned> {
-    let Stage::Planned(to) = &item.stage else { return None };
-    Some(Planned {
-        workload: item.workload.name.clone(),
-        from: item.workload.owner.clone(),
-        epoch: item.workload.epoch,
-        to: to.clone(),
-    })
 }

@@ -13,6 +13,7 @@
 
 mod items;
 mod machine;
+mod planning;
 mod resume;
 mod returning;
 #[cfg(test)]

@@ -294,7 +294,7 @@ impl World {
         for record in self.records.values() {
             let runs = self.running.get(&record.name) == Some(&(record.owner.clone(), record.epoch));
             let reason = left.get(&record.name);
-            let at_home = record.epoch == 7 && reason == Some(&Reason::Returned);
+            let at_home = record.epoch == 7 && !self.lost.contains(&record.owner);
             assert!(
                 runs || at_home || reason.is_some_and(|reason| !reason.is_settled()),
                 "{record:?} {reason:?}"
