@@ -1,8 +1,8 @@
 //! Vocabulary and rules of Pilothouse.
 //!
 //! [`registry`] keeps members, [`fleet`] publishes them as an immutable snapshot, [`eligible`] filters, a port of
-//! [`policy`] advises, [`guardrail`] checks. [`probe`] estimates round-trip times. [`slot`] decides which revision of a
-//! policy serves. [`rebalance`] turns suggested moves into plans that are worth their cost,
+//! [`policy`] advises, [`guardrail`] checks, [`placement`] commits. [`probe`] estimates round-trip times. [`slot`] decides
+//! which revision of a policy serves. [`rebalance`] turns suggested moves into plans that are worth their cost,
 //! [`failover`] runs the workloads of dead members elsewhere, [`failback`] brings them home, [`chaos`] breaks things on
 //! purpose.
 //!
@@ -21,6 +21,7 @@ pub mod fleet;
 pub mod guardrail;
 pub mod id;
 pub mod member;
+pub mod placement;
 pub mod policy;
 pub mod probe;
 pub mod rebalance;

@@ -113,6 +113,10 @@ pub struct Registration {
     pub capabilities: BTreeSet<Label>,
     /// Services it runs.
     pub services: BTreeSet<Label>,
+    /// What it is certified for, for example `gdpr`.
+    pub compliance: BTreeSet<Label>,
+    /// Model of its accelerators, if it has any and says so.
+    pub accelerator_model: Option<Label>,
     /// Price of an hour, in the federation's currency; NaN if unknown.
     pub cost_per_hour: f32,
     /// Carbon intensity of its power in g CO2e/kWh; NaN if unknown.
@@ -132,6 +136,29 @@ pub struct Resources {
     pub storage_mib: u32,
     /// Thousandths of an accelerator.
     pub accelerator_millis: u32,
+}
+
+impl Resources {
+    /// Both together, at most what fits the numbers.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        self.with(other, u32::saturating_add)
+    }
+
+    /// What is left without the other, never below zero.
+    #[must_use]
+    pub fn less(self, other: Self) -> Self {
+        self.with(other, u32::saturating_sub)
+    }
+
+    fn with(self, other: Self, apply: fn(u32, u32) -> u32) -> Self {
+        Self {
+            cpu_millis: apply(self.cpu_millis, other.cpu_millis),
+            memory_mib: apply(self.memory_mib, other.memory_mib),
+            storage_mib: apply(self.storage_mib, other.storage_mib),
+            accelerator_millis: apply(self.accelerator_millis, other.accelerator_millis),
+        }
+    }
 }
 
 /// A member as the registry holds it.

@@ -138,6 +138,8 @@ pub(crate) mod tests {
             weight: 1.0,
             capabilities: [].into(),
             services: [].into(),
+            compliance: [].into(),
+            accelerator_model: None,
             cost_per_hour: f32::NAN,
             carbon_g_per_kwh: f32::NAN,
             resources: Resources { memory_mib, ..Resources::default() },

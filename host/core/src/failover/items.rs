@@ -106,12 +106,13 @@ impl Items {
             return None;
         }
         let index = self.all.len();
-        let place = workload.group.clone().map_or(0, |group| {
-            let count = self.in_groups.entry((workload.priority, group)).or_default();
+        let priority = workload.terms.priority;
+        let place = workload.terms.group.clone().map_or(0, |group| {
+            let count = self.in_groups.entry((priority, group)).or_default();
             *count += 1;
             *count
         });
-        let rank = (Reverse(workload.priority), place, index);
+        let rank = (Reverse(priority), place, index);
         self.by_name.insert(workload.name.clone(), index);
         let fits = index < WORKLOADS_MAX;
         let stage = if fits { Stage::Waiting } else { Stage::Left(Reason::TooMany) };

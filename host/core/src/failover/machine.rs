@@ -112,6 +112,7 @@ impl Failover {
             Event::AdviceFailed { workload } => self.not_advised(&workload, None),
             Event::Committed { workload, epoch } => self.committed(&workload, epoch, now, &mut commands),
             Event::Fenced { workload, found } => self.fenced(&workload, found, &mut commands),
+            Event::Refused { workload } => self.refused(&workload, &mut commands),
             Event::Started { workload, epoch } => self.started(&workload, epoch, true),
             Event::StartFailed { workload, epoch } => self.started(&workload, epoch, false),
             Event::Returned(member) => self.returned(member, &mut commands),
@@ -182,7 +183,7 @@ impl Failover {
         let Some(item) = self.items.get_mut(index) else { return };
         let before = std::mem::replace(&mut item.workload.owner, member.clone());
         if let Some(failed) = self.targets.get_mut(&before) {
-            failed.room.give_back(item.workload.requirement.needs);
+            failed.room.give_back(item.workload.needs());
         }
         item.from.get_or_insert(before);
         item.workload.epoch = epoch;
@@ -198,6 +199,20 @@ impl Failover {
         let committing = |stage: &Stage| matches!(stage, Stage::Committing(_));
         let Some((index, _)) = self.find(workload, committing) else { return };
         self.release(index, Stage::Left(Reason::Elsewhere(found)), commands);
+    }
+
+    fn refused(&mut self, workload: &AgentName, commands: &mut Vec<Command>) {
+        let reserved = |stage: &Stage| matches!(stage, Stage::Planned(_) | Stage::Committing(_));
+        let Some((index, item)) = self.find(workload, reserved) else { return };
+        let target = match &item.stage {
+            Stage::Planned(target) | Stage::Committing(target) => target.clone(),
+            _ => return,
+        };
+        self.release(index, Stage::Waiting, commands);
+        if let Some(item) = self.items.get_mut(index) {
+            item.refused.insert(target);
+            item.failures += 1;
+        }
     }
 
     fn started(&mut self, workload: &AgentName, epoch: u64, runs: bool) {
@@ -297,7 +312,7 @@ impl Failover {
         else {
             return;
         };
-        let needs = item.workload.requirement.needs;
+        let needs = item.workload.needs();
         if let Some(target) = self.targets.get_mut(&member) {
             target.room.give_back(needs);
             target.queue.remove(&item.rank);

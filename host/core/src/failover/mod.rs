@@ -23,9 +23,10 @@ mod workload;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::eligible::{NoneEligible, Requirement};
+use crate::eligible::NoneEligible;
 use crate::id::{AgentName, Label, MemberId};
 use crate::member::Resources;
+use crate::placement::Terms;
 use crate::setting::{SettingError, within};
 
 pub use items::Progress;
@@ -182,6 +183,11 @@ pub enum Event {
         /// The epoch in force.
         found: u64,
     },
+    /// Its target does not take it: it could not be reserved, or no longer passes a filter at the commit. Nothing changed.
+    Refused {
+        /// Which workload.
+        workload: AgentName,
+    },
     /// A workload runs.
     Started {
         /// Which.
@@ -271,12 +277,10 @@ pub enum Command {
     Ask {
         /// For which workload.
         workload: AgentName,
-        /// With the failover's constraints added.
-        requirement: Requirement,
-        /// Higher is more important.
-        priority: i32,
+        /// Its terms, with the failover's constraints added.
+        terms: Terms,
     },
-    /// Count the workload on its target from now on.
+    /// Count the workload on its target from now on; answer only if that fails: `Refused`.
     Reserve {
         /// Which.
         workload: AgentName,
@@ -285,7 +289,7 @@ pub enum Command {
         /// How much.
         needs: Resources,
     },
-    /// Count it there no longer.
+    /// Count it there no longer; nothing to do if it was refused.
     Release {
         /// Which.
         workload: AgentName,
@@ -295,7 +299,7 @@ pub enum Command {
         needs: Resources,
     },
     /// Change the owner by compare-and-swap on the epoch, the reservation becoming the assignment; answer `Committed`
-    /// (also if this very change was made before) or `Fenced`.
+    /// (also if this very change was made before), `Fenced` or `Refused`.
     Commit(Planned),
     /// Start it from its newest copy of state; answer `Started` or `StartFailed`.
     Start {

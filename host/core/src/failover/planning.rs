@@ -6,6 +6,7 @@
 use crate::eligible::Requirement;
 use crate::fleet::facts::mix;
 use crate::id::{AgentName, MemberId};
+use crate::placement::Terms;
 use crate::time::Now;
 
 use super::items::{Item, Stage, Target};
@@ -20,8 +21,8 @@ impl Failover {
         {
             let stage = match self.question(item) {
                 Ok(requirement) => {
-                    let (workload, priority) = (item.workload.name.clone(), item.workload.priority);
-                    commands.push(Command::Ask { workload, requirement, priority });
+                    let (workload, terms) = (item.workload.name.clone(), (*item.workload.terms).clone());
+                    commands.push(Command::Ask { workload, terms: Terms { requirement, ..terms } });
                     Stage::Asked
                 }
                 Err(reason) => Stage::Left(reason),
@@ -43,7 +44,7 @@ impl Failover {
             return Err(Reason::NoAdvice);
         }
         item.workload.state.usable()?;
-        let mut requirement = narrowed(&item.workload.requirement, &self.origin, &self.lost)?;
+        let mut requirement = narrowed(&item.workload.terms.requirement, &self.origin, &self.lost)?;
         requirement.excluded.extend(item.refused.iter().cloned());
         let (mut fits, mut why) = (false, None);
         for (id, target) in &self.targets {
@@ -63,10 +64,10 @@ impl Failover {
 
     pub(super) fn advised(&mut self, workload: &AgentName, member: &MemberId, commands: &mut Vec<Command>) {
         let Some((index, item)) = self.find(workload, |stage| *stage == Stage::Asked) else { return };
-        let (needs, rank, epoch) = (item.workload.requirement.needs, item.rank, item.workload.epoch);
+        let (needs, rank, epoch) = (item.workload.needs(), item.rank, item.workload.epoch);
         let from = item.workload.owner.clone();
         // The slot is not trusted: what it names must be one of those that were left to choose from.
-        let asked_for = narrowed(&item.workload.requirement, &self.origin, &self.lost);
+        let asked_for = narrowed(&item.workload.terms.requirement, &self.origin, &self.lost);
         let refused = item.refused.contains(member);
         let allowed = |target: &&mut Target| {
             !refused && asked_for.is_ok_and(|requirement| admits(&requirement, target.region.as_ref()))

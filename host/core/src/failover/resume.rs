@@ -91,7 +91,7 @@ impl Failover {
         commands: &mut Vec<Command>,
     ) {
         let (name, owner, epoch) = (workload.name.clone(), workload.owner.clone(), workload.epoch);
-        let needs = workload.requirement.needs;
+        let needs = workload.needs();
         let Some(index) = self.items.add(workload) else { return };
         let Some(rank) = self.items.get(index).map(|item| item.rank) else { return };
         if !self.items.waiting.contains(&rank) {

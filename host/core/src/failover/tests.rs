@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::room::tests::{memory, node};
-use world::{World, agent, id, label, workload};
+use world::{World, agent, id, label, terms, workload};
 
 /// A world of three survivors with ten slots each, and workloads `w0`, `w1`, … of the lost member `dead`.
 fn world(count: usize) -> World {
@@ -34,7 +34,7 @@ fn c9_the_workloads_of_a_dead_member_run_elsewhere() {
 fn c34_without_room_for_all_the_most_important_go_first_and_the_rest_has_reasons() {
     let mut world = world(40);
     for (name, record) in &mut world.records {
-        record.priority = i32::from(name.as_str().len() == 3);
+        terms(record).priority = i32::from(name.as_str().len() == 3);
     }
     world.open(Origin::Detector);
     world.settle();
@@ -59,7 +59,7 @@ fn replicas_of_a_group_come_up_one_of_each_group_first() {
     world.rules.starts_per_member = 1;
     world.survivors = [(id("a"), node("a", "eu", 10, 0, 0))].into();
     for (name, record) in &mut world.records {
-        record.group = Some(label(if name.as_str() < "w3" { "x" } else { "y" }));
+        terms(record).group = Some(label(if name.as_str() < "w3" { "x" } else { "y" }));
     }
     world.open(Origin::Detector);
     world.settle();
@@ -101,7 +101,7 @@ fn a_workload_that_cannot_be_placed_has_a_reason() {
     let stale = Reason::StaleState { age_ms: 9, age_max_ms: 5 };
     let copied = |age_ms| StateCopy::Copied { age_ms, age_max_ms: 5 };
     let region = |allowed: &'static str| {
-        with(move |record| record.requirement.allowed_regions = [label(allowed)].into())
+        with(move |record| terms(record).requirement.allowed_regions = [label(allowed)].into())
     };
     for (name, change, origin, expected) in [
         ("stateless", with(|_| ()), Origin::Detector, None),
@@ -115,10 +115,10 @@ fn a_workload_that_cannot_be_placed_has_a_reason() {
         ),
         ("its region", region("eu"), Origin::Detector, None),
         ("no survivor in its region", region("ap"), Origin::Detector, Some(Reason::Sovereignty)),
-        ("too big", with(|record| record.requirement.needs = memory(99)), Origin::Detector, None),
+        ("too big", with(|record| terms(record).requirement.needs = memory(99)), Origin::Detector, None),
         (
             "no accelerator",
-            with(|record| record.requirement.needs.accelerator_millis = 1),
+            with(|record| terms(record).requirement.needs.accelerator_millis = 1),
             Origin::Detector,
             Some(Reason::NoCapacity),
         ),
@@ -130,6 +130,12 @@ fn a_workload_that_cannot_be_placed_has_a_reason() {
             Box::new(|world| world.survivors.clear()),
             Origin::Detector,
             Some(Reason::NoCapacity),
+        ),
+        (
+            "no target takes it",
+            Box::new(|world| world.targets_refuse = true),
+            Origin::Detector,
+            Some(Reason::TargetsFailed(3)),
         ),
         ("every start fails", Box::new(|world| world.starts_fail = true), Origin::Detector, {
             Some(Reason::TargetsFailed(3))
@@ -268,7 +274,7 @@ proptest! {
     fn whatever_dies_crashes_or_returns_whenever_nobody_is_lost_and_nothing_happens_twice(
         count in 1_usize..30,
         seed in any::<u64>(),
-        troubles in prop::collection::vec((0_usize..60, 0_u8..8), 0..6),
+        troubles in prop::collection::vec((0_usize..60, 0_u8..9), 0..6),
         starts_per_member in 1_usize..8,
     ) {
         let mut world = world(count);
@@ -287,12 +293,13 @@ proptest! {
                 2 | 3 => world.crash(),
                 4 => world.step(Event::Returned(id("dead"))),
                 5 => world.starts_fail = !world.starts_fail,
+                8 => world.targets_refuse = !world.targets_refuse,
                 6 => world.step(Event::Braked(true)),
                 _ => world.step(Event::Cancelled),
             }
         }
         world.step(Event::Braked(false));
-        world.starts_fail = false;
+        (world.starts_fail, world.targets_refuse) = (false, false);
         world.settle();
         world.check_the_end();
     }

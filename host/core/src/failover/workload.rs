@@ -2,9 +2,12 @@
 //!
 //! Invariant: a failover narrows a workload's requirement and never widens it.
 
+use std::sync::Arc;
+
 use crate::eligible::{Filter, NoneEligible, Requirement};
 use crate::id::{AgentName, Label, MemberId};
-use crate::member::Member;
+use crate::member::{Member, Resources};
+use crate::placement::Terms;
 use crate::room::{Lack, Room};
 
 use super::{Lost, Origin, Rules};
@@ -34,14 +37,17 @@ pub struct Workload {
     pub owner: MemberId,
     /// Its ownership epoch.
     pub epoch: u64,
-    /// Higher is more important.
-    pub priority: i32,
-    /// Replicas of one thing: the first of each group starts before the second of any.
-    pub group: Option<Label>,
-    /// Hard constraints, and what it takes.
-    pub requirement: Requirement,
+    /// What it asks of its place. Of the members of a group, the first of each starts before the second of any.
+    pub terms: Arc<Terms>,
     /// What to start it from.
     pub state: StateCopy,
+}
+
+impl Workload {
+    /// What it takes.
+    pub(super) fn needs(&self) -> Resources {
+        self.terms.requirement.needs
+    }
 }
 
 /// A member that may take workloads over.
@@ -76,8 +82,8 @@ pub enum Reason {
     /// The room left is what survivors keep free.
     #[error("it would fit only into the headroom of survivors")]
     Headroom,
-    /// No survivor is where it may go.
-    #[error("no survivor is in a region where it may run")]
+    /// No survivor is where it may go (region, zone, certificates).
+    #[error("no survivor is where it may run")]
     Sovereignty,
     /// No survivor meets another constraint.
     #[error("no survivor passes the filter {0:?}")]
@@ -124,7 +130,7 @@ impl Reason {
     pub(super) fn of_none(none: &NoneEligible) -> Self {
         match none.cut.last().map(|(filter, _)| *filter) {
             None | Some(Filter::Capacity | Filter::Resources) => Self::NoCapacity,
-            Some(Filter::Region) => Self::Sovereignty,
+            Some(Filter::Region | Filter::Zone | Filter::Compliance) => Self::Sovereignty,
             Some(filter) => Self::NoneEligible(filter),
         }
     }

@@ -71,6 +71,21 @@ impl FleetBuilder {
         Ok(())
     }
 
+    /// A copy with live counts of its own.
+    #[must_use]
+    pub fn what_if(&self) -> Self {
+        let live = Arc::new(Live::default());
+        (0..self.rows).for_each(|row| live.copy_from(self.live(), row));
+        Self {
+            master: self.master.clone(),
+            dirty: self.dirty.clone(),
+            published: Fleet { live, ..self.published.clone() },
+            names: self.names.clone(),
+            names_changed: self.names_changed,
+            rows: self.rows,
+        }
+    }
+
     /// Live counts of all snapshots.
     #[must_use]
     pub fn live(&self) -> &Arc<Live> {
@@ -176,6 +191,8 @@ fn write_identity(block: &mut Block, lane: usize, member: &Member, (region, zone
         zone: registration.zone.clone(),
         cluster: registration.cluster.clone(),
         capabilities: registration.capabilities.iter().cloned().collect(),
+        compliance: registration.compliance.clone(),
+        accelerator_model: registration.accelerator_model.clone(),
         identity: identity(registration.id.as_str()),
     };
     block.set_u64(Column::Identity, lane, facts.identity);

@@ -339,18 +339,38 @@ impl Registry {
     /// Counts work that the host assigned to a member (or took from it, with `taken = false`).
     pub fn count_assigned(&mut self, id: &MemberId, taken: bool, needs: Resources) {
         let Some(entry) = self.entries.get_mut(id) else { return };
-        let count = if taken { u32::saturating_add } else { u32::saturating_sub };
-        entry.member.assigned = count(entry.member.assigned, 1);
-        let used = &mut entry.member.used;
-        used.cpu_millis = count(used.cpu_millis, needs.cpu_millis);
-        used.memory_mib = count(used.memory_mib, needs.memory_mib);
-        used.storage_mib = count(used.storage_mib, needs.storage_mib);
-        used.accelerator_millis = count(used.accelerator_millis, needs.accelerator_millis);
+        let member = &mut entry.member;
+        if taken {
+            (member.assigned, member.used) = (member.assigned.saturating_add(1), member.used.plus(needs));
+        } else {
+            (member.assigned, member.used) = (member.assigned.saturating_sub(1), member.used.less(needs));
+        }
         // From here on the count is in `assigned`, no longer in flight.
         if taken {
             self.builder.live().finish(entry.member.row, 1);
         }
         self.rewrite(id);
+    }
+
+    /// Sets what the host assigned to a member: for one that came back while its work was still assigned to it.
+    pub fn set_books(&mut self, id: &MemberId, assigned: u32, used: Resources) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        (entry.member.assigned, entry.member.used) = (assigned, used);
+        self.rewrite(id);
+    }
+
+    /// A copy in which changes can be tried: nothing that happens in it is seen by decisions.
+    #[must_use]
+    pub fn what_if(&self) -> Self {
+        Self {
+            rules: self.rules,
+            entries: self.entries.clone(),
+            builder: self.builder.what_if(),
+            emptied: self.emptied.clone(),
+            free: self.free.clone(),
+            next_row: self.next_row,
+            mass_loss: self.mass_loss,
+        }
     }
 
     /// One member.

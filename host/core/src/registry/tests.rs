@@ -29,6 +29,8 @@ fn cluster(name: &str, endpoint: &str) -> Registration {
         weight: 1.0,
         capabilities: BTreeSet::from([Label::parse("gpu").unwrap()]),
         services: BTreeSet::new(),
+        compliance: BTreeSet::new(),
+        accelerator_model: None,
         cost_per_hour: f32::NAN,
         carbon_g_per_kwh: f32::NAN,
         resources: Resources::default(),

@@ -1,6 +1,7 @@
 //! The world around a failover: what the shell, the store, the placement slot and the members would do.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use crate::failover::*;
 use crate::fleet::facts::mix;
@@ -26,11 +27,13 @@ pub(super) fn workload(name: &str, owner: &str) -> Workload {
         name: agent(name),
         owner: id(owner),
         epoch: 7,
-        priority: 0,
-        group: None,
-        requirement: Requirement::default(),
+        terms: Arc::new(Terms::default()),
         state: StateCopy::Stateless,
     }
+}
+
+pub(super) fn terms(workload: &mut Workload) -> &mut Terms {
+    Arc::make_mut(&mut workload.terms)
 }
 
 /// Everything that is durable or elsewhere, and the machine under test.
@@ -42,6 +45,7 @@ pub(super) struct World {
     pub(super) commits: Vec<Planned>,
     pub(super) starts_fail: bool,
     pub(super) bad_advice: bool,
+    pub(super) targets_refuse: bool,
     /// Answers come in an order that this decides.
     pub(super) shuffle: Option<u64>,
     machine: Option<Failover>,
@@ -66,6 +70,7 @@ impl World {
             commits: Vec::new(),
             starts_fail: false,
             bad_advice: false,
+            targets_refuse: false,
             shuffle: None,
             machine: None,
             journal: Vec::new(),
@@ -181,7 +186,7 @@ impl World {
             Command::Ask { workload, .. } if self.bad_advice => {
                 Event::Advised { workload, member: id("dead") }
             }
-            Command::Ask { workload, requirement, .. } => {
+            Command::Ask { workload, terms: Terms { requirement, .. } } => {
                 // Everybody is advised the first that is left: the worst herd.
                 let fits = |member: &&Member| {
                     let region = member.registration.region.as_ref().unwrap();
@@ -200,6 +205,9 @@ impl World {
                 let record = self.records.get_mut(&plan.workload).unwrap();
                 if record.epoch != plan.epoch {
                     return Event::Fenced { workload: plan.workload, found: record.epoch };
+                }
+                if self.targets_refuse {
+                    return Event::Refused { workload: plan.workload };
                 }
                 (record.owner, record.epoch) = (plan.to.clone(), plan.epoch + 1);
                 self.reserved.remove(&(plan.workload.clone(), plan.to.clone()));
