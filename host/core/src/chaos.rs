@@ -63,6 +63,14 @@ impl fmt::Display for FaultId {
     }
 }
 
+impl FaultId {
+    /// Reads what `Display` writes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        u64::from_str_radix(text.strip_prefix("x-")?, 16).ok().map(Self)
+    }
+}
+
 /// A fault with its end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Planned {
@@ -74,6 +82,8 @@ pub struct Planned {
     pub until: Now,
     /// Who wanted it.
     pub by: String,
+    /// Messages that it hit so far.
+    pub fired: u64,
 }
 
 /// Everything a message suffers on its way.
@@ -164,7 +174,7 @@ impl Schedule {
             return Err(ChaosError::TooMany);
         }
         self.last += 1;
-        let planned = Planned { victim, fault, until: now.plus_ms(duration_ms), by: by.to_owned() };
+        let planned = Planned { victim, fault, until: now.plus_ms(duration_ms), by: by.to_owned(), fired: 0 };
         self.faults.insert(FaultId(self.last), planned);
         Ok(FaultId(self.last))
     }
@@ -184,23 +194,24 @@ impl Schedule {
         self.faults.iter().filter(move |(_, planned)| planned.until > now)
     }
 
-    /// What a message of or to a member suffers, on its way from a region to another (`None` = not known).
-    #[must_use]
+    /// What a message of or to a member suffers, on its way from a region to another (`None` = not known). Every fault
+    /// that has a part in it counts it.
     pub fn on(
-        &self,
+        &mut self,
         member: &MemberId,
         source: Option<&Label>,
         target: Option<&Label>,
         now: Now,
     ) -> Suffering {
         let mut suffering = Suffering::default();
-        for (_, planned) in self.active(now) {
+        for planned in self.faults.values_mut().filter(|planned| planned.until > now) {
             let hit = match &planned.victim {
                 Victim::Member(victim) => victim == member,
                 Victim::Region(victim) => Some(victim) == source || Some(victim) == target,
                 Victim::Path { source: from, target: to } => Some(from) == source && Some(to) == target,
             };
             if hit {
+                planned.fired += 1;
                 suffering.add(planned.fault);
             }
         }
@@ -257,7 +268,8 @@ mod tests {
         let suffered = schedule.on(&id("a"), None, None, Now(1));
         assert_eq!(suffered, Suffering { down: false, latency_ms: LATENCY_MS_MAX, lost_share: 0.75 });
         assert!(suffered.loses(0.74) && !suffered.loses(0.75));
-        assert!(schedule.end(ids[0]).is_some() && schedule.end(ids[0]).is_none());
+        assert_eq!(schedule.end(ids[0]).map(|ended| ended.fired), Some(1), "every firing is counted");
+        assert!(schedule.end(ids[0]).is_none());
         assert_eq!(schedule.expire(Now(1_000)).len(), 3);
         assert_eq!(schedule.active(Now(0)).count(), 0);
     }

@@ -86,6 +86,50 @@ pub struct Progress {
     pub left: usize,
 }
 
+/// How far one workload is, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// No place is chosen yet.
+    Waiting,
+    /// A place is reserved.
+    Planned,
+    /// The owner is being changed, or it is being started.
+    Moving,
+    /// It runs there.
+    Running,
+    /// It is not moved.
+    Left(Reason),
+}
+
+/// One workload of a failover.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    /// Which.
+    pub workload: AgentName,
+    /// Where it lived before the failover.
+    pub from: MemberId,
+    /// Where it goes or went.
+    pub to: Option<MemberId>,
+    /// How far it is.
+    pub how: How,
+}
+
+impl From<&Item> for Outlook {
+    fn from(item: &Item) -> Self {
+        let owner = &item.workload.owner;
+        let (to, how) = match &item.stage {
+            Stage::Waiting | Stage::Asked => (None, How::Waiting),
+            Stage::Planned(to) => (Some(to), How::Planned),
+            Stage::Committing(to) => (Some(to), How::Moving),
+            Stage::Starting(_) => (Some(owner), How::Moving),
+            Stage::Running => (Some(owner), How::Running),
+            Stage::Left(reason) => (None, How::Left(*reason)),
+        };
+        let workload = item.workload.name.clone();
+        Self { workload, from: item.from.as_ref().unwrap_or(owner).clone(), to: to.cloned(), how }
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub(super) struct Items {
     pub(super) all: Vec<Item>,

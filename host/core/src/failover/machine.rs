@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::id::{AgentName, MemberId};
 use crate::time::Now;
 
-use super::items::{Item, Items, Progress, Stage, Target};
+use super::items::{Item, Items, Outlook, Progress, Stage, Target};
 use super::{
     Command, Entry, Event, FailoverId, Lost, Opening, Origin, Outcome, Phase, Placed, Reason, Rules, Summary,
     Workload,
@@ -89,6 +89,20 @@ impl Failover {
     #[must_use]
     pub fn lost(&self) -> &Lost {
         &self.lost
+    }
+
+    /// Who wants it.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Its workloads, most important first.
+    #[must_use]
+    pub fn outlook(&self) -> Vec<Outlook> {
+        let mut items: Vec<&Item> = self.items.all.iter().collect();
+        items.sort_by_key(|item| item.rank);
+        items.into_iter().map(Outlook::from).collect()
     }
 
     /// How far its workloads are.

@@ -29,7 +29,7 @@ use crate::member::Resources;
 use crate::placement::Terms;
 use crate::setting::{SettingError, within};
 
-pub use items::Progress;
+pub use items::{How, Outlook, Progress};
 pub use machine::Failover;
 pub use resume::Unfinished;
 pub use returning::{HeldCopy, Owner, Verdict, verdict};
@@ -102,6 +102,14 @@ pub struct FailoverId(pub u64);
 impl fmt::Display for FailoverId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "f-{:x}", self.0)
+    }
+}
+
+impl FailoverId {
+    /// Reads what `Display` writes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        u64::from_str_radix(text.strip_prefix("f-")?, 16).ok().map(Self)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::fleet::facts::{TooManyNames, mix};
 use crate::fleet::geography::Geography;
 use crate::fleet::live::MEMBERS_MAX;
 use crate::id::MemberId;
-use crate::member::{Health, LoadReport, Member, MemberKind, Registration, Resources, Role, Status};
+use crate::member::{Health, LoadReport, Member, MemberKind, Registration, Resources, Role, Standing, Status};
 use crate::time::{Now, WallMs};
 
 pub use change::{Change, MemberChange, Removal};
@@ -188,6 +188,7 @@ impl Registry {
                     registration,
                     row,
                     status: Status::Unknown,
+                    standing: Standing::Sound,
                     draining: false,
                     health: Health::Unknown,
                     load: LoadReport::default(),
@@ -289,6 +290,21 @@ impl Registry {
             .collect();
         for id in waiting {
             changes.extend(self.step_breaker(&id, Input::Tick, now));
+        }
+        changes
+    }
+
+    /// Takes what the failure detector thinks of a member. One that is dead is offline at once.
+    pub fn set_standing(&mut self, id: &MemberId, to: Standing) -> Vec<MemberChange> {
+        let Some(entry) = self.entries.get_mut(id) else { return Vec::new() };
+        let from = std::mem::replace(&mut entry.member.standing, to);
+        let mut changes = Vec::new();
+        if from != to {
+            changes.push(about(id, Change::Standing { from, to }));
+            self.rewrite(id);
+        }
+        if to == Standing::Dead {
+            self.set_status(id, Status::Offline, &mut changes);
         }
         changes
     }
