@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
+use crate::device::Devices;
 use crate::id::{AgentName, MemberId};
+use crate::member::Claim;
 use crate::placement::Terms;
 use crate::time::WallMs;
 
@@ -25,6 +27,16 @@ pub struct Assignment {
     pub assigned_at: WallMs,
     /// What it asks of its place.
     pub terms: Arc<Terms>,
+    /// Which shares of which accelerators it has, by the host's books.
+    pub devices: Devices,
+}
+
+impl Assignment {
+    /// What it has of its member.
+    #[must_use]
+    pub fn claim(&self) -> Claim {
+        Claim { needs: self.terms.requirement.needs, devices: self.devices }
+    }
 }
 
 /// There are too many.

@@ -198,6 +198,8 @@ pub struct Member {
     pub assigned: u32,
     /// Sum of the resources of assigned work.
     pub used: Resources,
+    /// Sum of the devices of assigned work.
+    pub granted: Devices,
     /// When it last reported, by the receiver's clock; `None` = never in this run.
     pub reported_at: Option<Now>,
     /// When it registered, for people.
@@ -206,7 +208,37 @@ pub struct Member {
     pub last_seen: WallMs,
 }
 
+/// What one workload has of its member, by the host's books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Claim {
+    /// How much of each resource.
+    pub needs: Resources,
+    /// Which shares of which devices.
+    pub devices: Devices,
+}
+
 impl Member {
+    /// Free devices: by its report and the host's books.
+    #[must_use]
+    pub fn free_devices(&self) -> Devices {
+        self.free_devices_with(self.granted)
+    }
+
+    /// Free devices, if so much were granted.
+    #[must_use]
+    pub fn free_devices_with(&self, granted: Devices) -> Devices {
+        let all = Devices::from_total(self.registration.resources.accelerator_millis);
+        Devices::free_of(self.load.devices, all.less(granted))
+    }
+
+    /// What a workload with these needs gets; no devices if there are more than are told apart.
+    #[must_use]
+    pub fn claim(&self, needs: Resources) -> Claim {
+        let free = self.free_devices();
+        let devices = free.take(needs.accelerator_millis).map(|left| free.less(left)).unwrap_or_default();
+        Claim { needs, devices }
+    }
+
     /// Its id.
     #[must_use]
     pub fn id(&self) -> &MemberId {

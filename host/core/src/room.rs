@@ -155,6 +155,7 @@ pub(crate) mod tests {
             load: LoadReport::default(),
             assigned: active,
             used: Resources::default(),
+            granted: Default::default(),
             reported_at: None,
             registered_at: WallMs(0),
             last_seen: WallMs(0),

@@ -209,7 +209,25 @@ impl Oracle {
             && fits(total.cpu_millis, used.cpu_millis, needs.cpu_millis)
             && fits(total.memory_mib, used.memory_mib, needs.memory_mib)
             && fits(total.storage_mib, used.storage_mib, needs.storage_mib)
-            && one_device_holds(total.accelerator_millis - used.accelerator_millis, needs.accelerator_millis)
+            && self.devices_hold(on, needs.accelerator_millis)
+    }
+
+    /// Whether the devices can take one more, packed as they were: each share to the fullest device that holds it.
+    fn devices_hold(&self, on: usize, need: u32) -> bool {
+        let whole = self.members[on].registration.resources.accelerator_millis / 1_000;
+        let mut free = vec![1_000; whole as usize];
+        let here = self.placed.iter().filter(|placed| placed.on == on);
+        let needs = here.map(|placed| placed.terms.requirement.needs.accelerator_millis);
+        needs.chain([need]).all(|mut need| {
+            while need > 0 {
+                let part = need.min(1_000);
+                let fullest = free.iter_mut().filter(|free| **free >= part).min();
+                let Some(device) = fullest else { return false };
+                *device -= part;
+                need -= part;
+            }
+            true
+        })
     }
 
     fn keeps(&self, terms: &Terms, relation: &Relation, on: usize) -> bool {
@@ -246,14 +264,6 @@ impl Oracle {
             }
         }
     }
-}
-
-/// Without a report, what is free is whole devices first and then a rest.
-fn one_device_holds(free: u32, need: u32) -> bool {
-    let (whole, rest) = (free / 1_000, free % 1_000);
-    let (whole_needed, share) = (need / 1_000, need % 1_000);
-    let after = |used: u32| if rest >= share { used <= whole } else { used + u32::from(share > 0) <= whole };
-    need == 0 || after(whole_needed)
 }
 
 fn rtt_ms(from: &Label, to: &Label) -> f32 {

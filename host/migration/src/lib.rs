@@ -48,6 +48,7 @@ mod tests {
             epoch: 1,
             assigned_at: WallMs(0),
             terms: Default::default(),
+            devices: Default::default(),
         };
         let moved = transfer(&start, 1, id("b"), WallMs(1)).unwrap();
         assert_eq!((moved.member.as_str(), moved.epoch), ("b", 2));

@@ -12,9 +12,9 @@ use pilothouse_core::assignment::Assignment;
 use pilothouse_core::event::{Event, EventKind, EventLog};
 use pilothouse_core::fleet::Fleet;
 use pilothouse_core::id::{AgentName, MemberId};
-use pilothouse_core::member::{Member, Resources};
+use pilothouse_core::member::Member;
 use pilothouse_core::placement::commit;
-use pilothouse_core::placement::ledger::Ledger;
+use pilothouse_core::placement::ledger::{Ledger, Reservation};
 use pilothouse_core::registry::{Change, MemberChange, Registry};
 use pilothouse_store::{Pending, Store, StoreError, Txn, TxnOutcome};
 use pilothouse_transport::service::ServiceError;
@@ -71,7 +71,7 @@ impl Hub {
         for entry in store.range("assignments/", RECORDS_MAX)? {
             let record = decode::<AssignmentRecord>(&entry.key, &entry.value)?;
             let assignment = record.into_assignment(&entry.key)?;
-            registry.count_assigned(&assignment.member, true, assignment.terms.requirement.needs);
+            registry.count_assigned(&assignment.member, true, assignment.claim());
             assignments.push(assignment);
         }
         let fleet = registry.publish().unwrap_or_else(|| registry.published().clone());
@@ -117,13 +117,8 @@ impl Hub {
         let joined = changes.iter().filter(|change| matches!(change.change, Change::Registered { .. }));
         for id in joined.filter_map(|change| change.member.as_ref()) {
             let ledger = self.ledger();
-            let assigned = ledger.on(id).map(|assignment| &assignment.terms);
-            let reserved = ledger.reservations().filter(|held| held.member == *id).map(|held| &held.terms);
-            let books =
-                assigned.chain(reserved).fold((0_u32, Resources::default()), |(count, used), terms| {
-                    (count.saturating_add(1), used.plus(terms.requirement.needs))
-                });
-            registry.set_books(id, books.0, books.1);
+            let reserved = ledger.reservations().filter(|held| held.member == *id).map(Reservation::claim);
+            registry.set_books(id, ledger.on(id).map(Assignment::claim).chain(reserved));
         }
     }
 

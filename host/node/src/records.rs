@@ -183,6 +183,7 @@ impl MemberRecord {
             load: Default::default(),
             assigned: 0,
             used: Resources::default(),
+            granted: Default::default(),
             reported_at: None,
             registered_at: WallMs(self.registered_at_ms),
             last_seen: WallMs(self.last_seen_ms),

@@ -15,7 +15,6 @@ use super::geography::Geography;
 use super::live::Live;
 use super::{Fleet, split};
 use crate::breaker::Breaker;
-use crate::device::Devices;
 use crate::id::Label;
 use crate::member::{Health, Member, MemberKind, Registration};
 
@@ -241,7 +240,7 @@ fn write_load(block: &mut Block, lane: usize, member: &Member) {
     ] {
         block.set_u32(column, lane, value);
     }
-    let devices = Devices::free_of(load.devices, accelerators_free);
+    let devices = member.free_devices();
     block.set_bits(Column::AcceleratorDevices, lane, devices.words());
     block.set_u64(Column::ReportedAtMs, lane, member.reported_at.map_or(0, |at| at.0));
 }

@@ -12,6 +12,7 @@ use super::ledger::{Ledger, Reservation, ReservationId, TooManyReservations};
 use crate::assignment::{Assignment, TooManyAssignments};
 use crate::eligible::{Filter, explain};
 use crate::id::{AgentName, MemberId};
+use crate::member::Claim;
 use crate::registry::Registry;
 use crate::time::{Now, WallMs};
 
@@ -66,9 +67,9 @@ pub fn assign(
     if let Some(placed) = ledger.get(agent) {
         return Err(NotCommitted::Placed { agent: agent.clone(), member: placed.member.clone() });
     }
-    check(registry, ledger, member, terms)?;
-    let assignment = ledger.assign(agent, member, Arc::clone(terms), wall)?;
-    registry.count_assigned(member, true, terms.requirement.needs);
+    let claim = check(registry, ledger, member, terms)?;
+    let assignment = ledger.assign(agent, member, Arc::clone(terms), claim.devices, wall)?;
+    registry.count_assigned(member, true, claim);
     Ok(assignment)
 }
 
@@ -83,9 +84,9 @@ pub fn reserve(
     terms: &Arc<Terms>,
     until: Now,
 ) -> Result<Reservation, NotCommitted> {
-    check(registry, ledger, member, terms)?;
-    let reservation = ledger.reserve(member, Arc::clone(terms), until)?;
-    registry.count_assigned(member, true, terms.requirement.needs);
+    let claim = check(registry, ledger, member, terms)?;
+    let reservation = ledger.reserve(member, Arc::clone(terms), claim.devices, until)?;
+    registry.count_assigned(member, true, claim);
     Ok(reservation)
 }
 
@@ -105,7 +106,7 @@ pub fn confirm(
     if let Some(placed) = ledger.get(agent) {
         return Err(NotCommitted::Placed { agent: agent.clone(), member: placed.member.clone() });
     }
-    let assignment = ledger.assign(agent, &held.member, Arc::clone(&held.terms), wall)?;
+    let assignment = ledger.assign(agent, &held.member, Arc::clone(&held.terms), held.devices, wall)?;
     ledger.release(id);
     Ok(assignment)
 }
@@ -113,14 +114,14 @@ pub fn confirm(
 /// Ends a reservation and gives its room back.
 pub fn release(registry: &mut Registry, ledger: &mut Ledger, id: ReservationId) -> Option<Reservation> {
     let held = ledger.release(id)?;
-    registry.count_assigned(&held.member, false, held.terms.requirement.needs);
+    registry.count_assigned(&held.member, false, held.claim());
     Some(held)
 }
 
 /// Takes a workload off its member and gives its room back.
 pub fn unassign(registry: &mut Registry, ledger: &mut Ledger, agent: &AgentName) -> Option<Assignment> {
     let assignment = ledger.unassign(agent)?;
-    registry.count_assigned(&assignment.member, false, assignment.terms.requirement.needs);
+    registry.count_assigned(&assignment.member, false, assignment.claim());
     Some(assignment)
 }
 
@@ -142,11 +143,11 @@ pub fn relocate(
     let checked = check(registry, ledger, to, &before.terms);
     // Back first: the epoch has to grow from the one it had.
     ledger.insert(before.clone());
-    registry.count_assigned(&before.member, true, before.terms.requirement.needs);
-    checked?;
-    let after = ledger.assign(agent, to, Arc::clone(&before.terms), wall)?;
-    registry.count_assigned(&before.member, false, before.terms.requirement.needs);
-    registry.count_assigned(to, true, before.terms.requirement.needs);
+    registry.count_assigned(&before.member, true, before.claim());
+    let claim = checked?;
+    let after = ledger.assign(agent, to, Arc::clone(&before.terms), claim.devices, wall)?;
+    registry.count_assigned(&before.member, false, before.claim());
+    registry.count_assigned(to, true, claim);
     Ok(after)
 }
 
@@ -174,27 +175,27 @@ pub fn preempt(
     assign(registry, ledger, agent, member, terms, wall).map(|placed| (placed, evicted.clone())).inspect_err(
         |_| {
             for back in evicted {
-                registry.count_assigned(&back.member, true, back.terms.requirement.needs);
+                registry.count_assigned(&back.member, true, back.claim());
                 ledger.insert(back);
             }
         },
     )
 }
 
-/// Whether the member passes every filter on the state in force.
+/// What the workload gets of the member, if that passes every filter on the state in force.
 fn check(
     registry: &mut Registry,
     ledger: &Ledger,
     member: &MemberId,
     terms: &Terms,
-) -> Result<(), NotCommitted> {
+) -> Result<Claim, NotCommitted> {
     registry.publish();
-    let row = registry.member(member).map(|member| member.row);
-    let Some(row) = row else { return Err(NotCommitted::Gone(member.clone())) };
+    let found = registry.member(member);
+    let Some(found) = found else { return Err(NotCommitted::Gone(member.clone())) };
     let fleet = registry.published();
     let requirement = terms.narrowed(fleet, ledger.census(), 0);
-    match explain(fleet, &requirement, row) {
-        None => Ok(()),
+    match explain(fleet, &requirement, found.row) {
+        None => Ok(found.claim(terms.requirement.needs)),
         Some(filter) => Err(NotCommitted::Cut { member: member.clone(), filter }),
     }
 }

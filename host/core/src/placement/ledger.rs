@@ -12,7 +12,9 @@ use std::sync::Arc;
 use super::Terms;
 use super::relation::Census;
 use crate::assignment::{ASSIGNMENTS_MAX, Assignment, TooManyAssignments};
+use crate::device::Devices;
 use crate::id::{AgentName, Label, MemberId};
+use crate::member::Claim;
 use crate::time::{Now, WallMs};
 
 /// Most reservations at once.
@@ -34,8 +36,18 @@ pub struct Reservation {
     pub member: MemberId,
     /// For what.
     pub terms: Arc<Terms>,
+    /// Which shares of which accelerators are held.
+    pub devices: Devices,
     /// When it ends, by the host's clock.
     pub until: Now,
+}
+
+impl Reservation {
+    /// What it holds of its member.
+    #[must_use]
+    pub fn claim(&self) -> Claim {
+        Claim { needs: self.terms.requirement.needs, devices: self.devices }
+    }
 }
 
 /// There are too many reservations.
@@ -71,6 +83,7 @@ impl Ledger {
         agent: &AgentName,
         member: &MemberId,
         terms: Arc<Terms>,
+        devices: Devices,
         assigned_at: WallMs,
     ) -> Result<Assignment, TooManyAssignments> {
         let epoch = self.by_agent.get(agent).map_or(0, |old| old.epoch) + 1;
@@ -79,7 +92,7 @@ impl Ledger {
         }
         self.unassign(agent);
         let assignment =
-            Assignment { agent: agent.clone(), member: member.clone(), epoch, assigned_at, terms };
+            Assignment { agent: agent.clone(), member: member.clone(), epoch, assigned_at, terms, devices };
         self.insert(assignment.clone());
         Ok(assignment)
     }
@@ -130,6 +143,7 @@ impl Ledger {
         &mut self,
         member: &MemberId,
         terms: Arc<Terms>,
+        devices: Devices,
         until: Now,
     ) -> Result<Reservation, TooManyReservations> {
         if self.reservations.len() >= RESERVATIONS_MAX {
@@ -138,7 +152,7 @@ impl Ledger {
         self.last_reservation += 1;
         let id = ReservationId(self.last_reservation);
         self.count(&terms, member, true);
-        let reservation = Reservation { id, member: member.clone(), terms, until };
+        let reservation = Reservation { id, member: member.clone(), terms, devices, until };
         self.reservations.insert(id, reservation.clone());
         Ok(reservation)
     }

@@ -10,6 +10,8 @@ pub mod commit;
 pub mod ledger;
 pub mod preemption;
 pub mod relation;
+#[cfg(test)]
+mod tests;
 
 use crate::eligible::Requirement;
 use crate::id::Label;

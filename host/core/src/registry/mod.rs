@@ -13,13 +13,16 @@ mod stats;
 mod tests;
 
 use crate::breaker::{Breaker, Input};
+use crate::device::Devices;
 use crate::fleet::Fleet;
 use crate::fleet::builder::FleetBuilder;
 use crate::fleet::facts::{TooManyNames, mix};
 use crate::fleet::geography::Geography;
 use crate::fleet::live::MEMBERS_MAX;
 use crate::id::MemberId;
-use crate::member::{Health, LoadReport, Member, MemberKind, Registration, Resources, Role, Standing, Status};
+use crate::member::{
+    Claim, Health, LoadReport, Member, MemberKind, Registration, Resources, Role, Standing, Status,
+};
 use crate::time::{Now, WallMs};
 
 pub use change::{Change, MemberChange, Removal};
@@ -194,6 +197,7 @@ impl Registry {
                     load: LoadReport::default(),
                     assigned: 0,
                     used: Resources::default(),
+                    granted: Devices::default(),
                     reported_at: None,
                     registered_at: wall,
                     last_seen: wall,
@@ -353,13 +357,15 @@ impl Registry {
     }
 
     /// Counts work that the host assigned to a member (or took from it, with `taken = false`).
-    pub fn count_assigned(&mut self, id: &MemberId, taken: bool, needs: Resources) {
+    pub fn count_assigned(&mut self, id: &MemberId, taken: bool, claim: Claim) {
         let Some(entry) = self.entries.get_mut(id) else { return };
-        let member = &mut entry.member;
+        let (member, Claim { needs, devices }) = (&mut entry.member, claim);
         if taken {
-            (member.assigned, member.used) = (member.assigned.saturating_add(1), member.used.plus(needs));
+            member.assigned = member.assigned.saturating_add(1);
+            (member.used, member.granted) = (member.used.plus(needs), member.granted.plus(devices));
         } else {
-            (member.assigned, member.used) = (member.assigned.saturating_sub(1), member.used.less(needs));
+            member.assigned = member.assigned.saturating_sub(1);
+            (member.used, member.granted) = (member.used.less(needs), member.granted.less(devices));
         }
         // From here on the count is in `assigned`, no longer in flight.
         if taken {
@@ -369,9 +375,14 @@ impl Registry {
     }
 
     /// Sets what the host assigned to a member: for one that came back while its work was still assigned to it.
-    pub fn set_books(&mut self, id: &MemberId, assigned: u32, used: Resources) {
+    pub fn set_books(&mut self, id: &MemberId, claims: impl Iterator<Item = Claim>) {
         let Some(entry) = self.entries.get_mut(id) else { return };
-        (entry.member.assigned, entry.member.used) = (assigned, used);
+        let member = &mut entry.member;
+        (member.assigned, member.used, member.granted) = Default::default();
+        for Claim { needs, devices } in claims {
+            member.assigned = member.assigned.saturating_add(1);
+            (member.used, member.granted) = (member.used.plus(needs), member.granted.plus(devices));
+        }
         self.rewrite(id);
     }
 

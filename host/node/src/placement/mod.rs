@@ -249,7 +249,7 @@ fn not_committed(error: &NotCommitted) -> ServiceError {
 }
 
 fn info(held: Reservation, now: Now) -> ReservationInfo {
-    let Reservation { id, member, terms, until } = held;
+    let Reservation { id, member, terms, until, devices: _ } = held;
     ReservationInfo { id, member, terms, left_ms: until.since_ms(now) }
 }
 

@@ -278,7 +278,6 @@ impl Rehearsal<'_> {
         let utilisation = |load: &MemberLoad| {
             let member = registry.member(&load.id)?;
             let total = member.registration.resources.cpu_millis;
-            #[expect(clippy::cast_precision_loss, reason = "a share needs few digits")]
             match (total, member.capacity()) {
                 (0, 0) => None,
                 (0, capacity) => Some(f64::from(member.active()) / f64::from(capacity)),
@@ -307,7 +306,7 @@ impl Rehearsal<'_> {
     /// Where the policy would place a resident that had no place; `None` if that is where it is. The copy keeps the move.
     fn again(&self, registry: &mut Registry, ledger: &mut Ledger, held: &Assignment) -> Option<(u32, f32)> {
         let needs = held.terms.requirement.needs;
-        registry.count_assigned(&held.member, false, needs);
+        registry.count_assigned(&held.member, false, held.claim());
         ledger.unassign(&held.agent);
         registry.publish();
         let fleet = registry.published();
@@ -331,8 +330,13 @@ impl Rehearsal<'_> {
             Some((id, row, gain)) => (id, Some((row, gain))),
             None => (held.member.clone(), None),
         };
-        registry.count_assigned(&member, true, needs);
-        ledger.insert(Assignment { member, ..held.clone() });
+        let devices = match &advice {
+            Some(_) => registry.member(&member).map(|member| member.claim(needs).devices).unwrap_or_default(),
+            None => held.devices,
+        };
+        let back = Assignment { member, devices, ..held.clone() };
+        registry.count_assigned(&back.member, true, back.claim());
+        ledger.insert(back);
         advice
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pilothouse_core::assignment::Assignment;
+use pilothouse_core::device::Devices;
 use pilothouse_core::eligible::Requirement;
 use pilothouse_core::id::{AgentName, IdError, Label, MemberId};
 use pilothouse_core::member::Resources;
@@ -26,6 +27,9 @@ pub(crate) struct AssignmentRecord {
     assigned_at_ms: u64,
     #[serde(default)]
     terms: TermsRecord,
+    /// Thousandths of each accelerator device.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    devices: Vec<u16>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -86,13 +90,15 @@ fn texts<T: ToString>(values: impl IntoIterator<Item = T>) -> Vec<String> {
 impl AssignmentRecord {
     /// The record of an assignment.
     pub(crate) fn of(assignment: &Assignment) -> Self {
-        let Assignment { agent, member, epoch, assigned_at, terms } = assignment;
+        let Assignment { agent, member, epoch, assigned_at, terms, devices } = assignment;
+        let last = devices.millis().iter().rposition(|&millis| millis > 0).map_or(0, |place| place + 1);
         Self {
             agent: agent.to_string(),
             member: member.to_string(),
             epoch: *epoch,
             assigned_at_ms: assigned_at.0,
             terms: TermsRecord::of(terms),
+            devices: devices.millis().iter().copied().take(last).collect(),
         }
     }
 
@@ -111,6 +117,7 @@ impl AssignmentRecord {
             epoch: self.epoch,
             assigned_at: WallMs(self.assigned_at_ms),
             terms: Arc::new(self.terms.read()?),
+            devices: Devices::new(self.devices),
         })
     }
 }
@@ -274,7 +281,14 @@ mod tests {
         let group = Some(label("web").unwrap());
         let terms = Arc::new(Terms { requirement, priority: -3, group, relations });
         let (agent, member) = (AgentName::parse("w").unwrap(), MemberId::parse("m").unwrap());
-        let full = Assignment { agent, member, epoch: 7, assigned_at: WallMs(9), terms };
+        let full = Assignment {
+            agent,
+            member,
+            epoch: 7,
+            assigned_at: WallMs(9),
+            terms,
+            devices: Devices::new([0, 400]),
+        };
         let plain = Assignment { terms: Arc::default(), ..full.clone() };
         for assignment in [full, plain] {
             let bytes = super::super::encode(&AssignmentRecord::of(&assignment));
