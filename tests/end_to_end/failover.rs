@@ -124,7 +124,7 @@ fn a_cluster_that_stops_reporting_is_suspected_then_dead_and_its_work_runs_elsew
     assert_eq!((federation.work("home"), federation.standing("home").as_str()), (0, "dead"));
     assert_eq!(federation.get("/api/v1/clusters/home")["status"], "offline");
     let events = federation.events();
-    for wanted in ["member.standing", "failover.detected", "failover.executing", "failover.ended"] {
+    for wanted in ["member.standing", "failover.planning", "failover.executing", "failover.ended"] {
         assert!(events.iter().any(|event| event == wanted), "{wanted} is not in {events:?}");
     }
     // It flaps: back, but held down, so nothing is placed on it although its region is wanted.
