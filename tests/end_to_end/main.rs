@@ -14,6 +14,7 @@ mod command_line;
 mod control;
 mod crash;
 mod curl;
+mod failover;
 mod federation;
 mod hot_reload;
 mod openapi;

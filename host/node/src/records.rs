@@ -1,12 +1,13 @@
 //! How members, assignments, slots and policy state look in the store: JSON with a version, small and readable.
 //!
 //! core value <-> record <-> bytes. Keys: `members/ID`, `assignments/AGENT`, `slots/FAMILY/NAME`,
-//! `history/FAMILY/NAME/NUMBER`, `state/FAMILY/NAME/…`, `folder/PATH`.
+//! `history/FAMILY/NAME/NUMBER`, `state/FAMILY/NAME/…`, `folder/PATH`, and those of [`failover`].
 //!
 //! Invariant: what a release wrote, every later one reads: fields are only added, with a default. Unknown fields are
 //! kept out of memory but do not stop a start (a newer release may have written them).
 
 pub(crate) mod assignment;
+pub(crate) mod failover;
 
 use std::collections::BTreeSet;
 
@@ -177,6 +178,7 @@ impl MemberRecord {
             registration,
             row: self.row,
             status: Default::default(),
+            standing: Default::default(),
             draining: self.draining,
             health: Default::default(),
             load: Default::default(),

@@ -17,11 +17,13 @@ use crate::device::Devices;
 use crate::fleet::Fleet;
 use crate::fleet::builder::FleetBuilder;
 use crate::fleet::facts::{TooManyNames, mix};
-use crate::fleet::geography::Geography;
+use crate::fleet::geography::{Geography, Slowdown};
 use crate::fleet::live::MEMBERS_MAX;
 use crate::fleet::measured::Measured;
 use crate::id::MemberId;
-use crate::member::{Claim, Health, LoadReport, Member, MemberKind, Registration, Resources, Role, Status};
+use crate::member::{
+    Claim, Health, LoadReport, Member, MemberKind, Registration, Resources, Role, Standing, Status,
+};
 use crate::time::{Now, WallMs};
 
 pub use change::{Change, MemberChange, Removal};
@@ -190,6 +192,7 @@ impl Registry {
                     registration,
                     row,
                     status: Status::Unknown,
+                    standing: Standing::Sound,
                     draining: false,
                     health: Health::Unknown,
                     load: LoadReport::default(),
@@ -296,6 +299,21 @@ impl Registry {
         changes
     }
 
+    /// Takes what the failure detector thinks of a member. One that is dead is offline at once.
+    pub fn set_standing(&mut self, id: &MemberId, to: Standing) -> Vec<MemberChange> {
+        let Some(entry) = self.entries.get_mut(id) else { return Vec::new() };
+        let from = std::mem::replace(&mut entry.member.standing, to);
+        let mut changes = Vec::new();
+        if from != to {
+            changes.push(about(id, Change::Standing { from, to }));
+            self.rewrite(id);
+        }
+        if to == Standing::Dead {
+            self.set_status(id, Status::Offline, &mut changes);
+        }
+        changes
+    }
+
     /// Stops (or resumes) offering new work to a member.
     pub fn set_draining(&mut self, id: &MemberId, draining: bool) -> Option<Vec<MemberChange>> {
         let entry = self.entries.get_mut(id)?;
@@ -367,6 +385,11 @@ impl Registry {
             (member.used, member.granted) = (member.used.plus(needs), member.granted.plus(devices));
         }
         self.rewrite(id);
+    }
+
+    /// Makes ways between regions longer, until told otherwise.
+    pub fn slow_down(&mut self, slowdowns: Vec<Slowdown>) {
+        self.builder.slow_down(slowdowns);
     }
 
     /// A copy in which changes can be tried: nothing that happens in it is seen by decisions.

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use pilothouse_core::id::{Label, MemberId};
 use pilothouse_core::policy::Family;
 use pilothouse_core::scaling::REPLICAS_MAX;
+use pilothouse_core::setting::SettingError;
 
 use super::{Config, ConfigError, PlacementConfig, RoutingConfig, ScalingConfig};
 
@@ -35,6 +36,9 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
         routing,
         scaling,
         rebalance,
+        failover,
+        failback,
+        chaos: _,
         regions,
         rtt,
     } = config;
@@ -42,10 +46,10 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     check_placement(placement)?;
     check_routing(routing)?;
     check_scaling(scaling)?;
-    rebalance.rules(placement.max_concurrent_migrations).check().map_err(|error| {
-        let key = format!("rebalance.{}", error.field.replace('_', "-"));
-        bad(&key, error.value, &format!("use {} to {}", error.low, error.high))
-    })?;
+    let rules = rebalance.rules(placement.max_concurrent_migrations);
+    rules.check().map_err(|error| out_of_range("rebalance", &error))?;
+    failover.check()?;
+    failback.check()?;
     name("server.node-id", &server.node_id, |text| MemberId::parse(text).map(drop))?;
     for (key, text) in [("server.region", &server.region), ("server.zone", &server.zone)] {
         name(key, text.as_deref().unwrap_or("none"), |text| Label::parse(text).map(drop))?;
@@ -173,7 +177,12 @@ fn check_routing(routing: &RoutingConfig) -> Result<(), ConfigError> {
     }
 }
 
-fn bad(key: &str, value: impl ToString, problem: &str) -> ConfigError {
+pub(super) fn out_of_range(section: &str, error: &SettingError) -> ConfigError {
+    let key = format!("{section}.{}", error.field.replace('_', "-"));
+    bad(&key, error.value, &format!("use {} to {}", error.low, error.high))
+}
+
+pub(super) fn bad(key: &str, value: impl ToString, problem: &str) -> ConfigError {
     ConfigError::Value { key: key.to_owned(), value: value.to_string(), problem: problem.to_owned() }
 }
 

@@ -8,6 +8,7 @@
 mod balancing;
 mod check;
 mod document;
+mod failover;
 mod load;
 mod placement;
 mod policies;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use balancing::BalancingConfig;
 pub use check::check;
 pub use document::{default_toml, schema_json};
+pub use failover::{ChaosConfig, DetectionConfig, FailbackConfig, FailbackMode, FailoverConfig};
 pub use load::{ConfigError, load, parse};
 pub use placement::PlacementConfig;
 pub use policies::{BudgetConfig, PoliciesConfig};
@@ -54,6 +56,12 @@ pub struct Config {
     pub scaling: ScalingConfig,
     /// Rebalancing: when to act, and how much.
     pub rebalance: RebalanceConfig,
+    /// Failover: when members are dead, and how their work goes elsewhere.
+    pub failover: FailoverConfig,
+    /// Failback: whether and how fast work goes home.
+    pub failback: FailbackConfig,
+    /// Chaos: faults on purpose.
+    pub chaos: ChaosConfig,
     /// Regions with their coordinates, by name: `[regions.us-east-1]`. Needed for distances that nobody measured.
     pub regions: std::collections::BTreeMap<String, RegionConfig>,
     /// Measured round-trip times between regions.
