@@ -1,8 +1,8 @@
 //! Vocabulary and rules of Pilothouse.
 //!
 //! [`registry`] keeps members, [`fleet`] publishes them as an immutable snapshot, [`eligible`] filters, a port of
-//! [`policy`] advises, [`guardrail`] checks. [`probe`] estimates round-trip times. [`slot`] decides which revision of a
-//! policy serves.
+//! [`policy`] advises, [`guardrail`] checks, [`placement`] commits. [`probe`] estimates round-trip times. [`slot`] decides
+//! which revision of a policy serves. [`rebalance`] turns suggested moves into plans that are worth their cost.
 //!
 //! Invariant: everything here is a function of its arguments. No clock, randomness, environment, socket, file,
 //! serialisation or log exists in this crate, and it depends on nothing but `thiserror`.
@@ -16,9 +16,13 @@ pub mod fleet;
 pub mod guardrail;
 pub mod id;
 pub mod member;
+pub mod placement;
 pub mod policy;
 pub mod probe;
+pub mod rebalance;
 pub mod registry;
+pub mod room;
 pub mod scaling;
+pub mod setting;
 pub mod slot;
 pub mod time;

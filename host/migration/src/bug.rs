@@ -3,9 +3,8 @@
 //! Invariant: in a product build [`Seeded`] has no size and no bug is ever on. There is no other switch of behaviour for tests.
 
 /// One bug.
-#[cfg_attr(not(any(test, feature = "seeded-bugs")), allow(dead_code, reason = "only simulators name all"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Bug {
+pub(crate) enum Bug {
     /// A rollback resumes the source without ending its epoch in the store first.
     NoFencing,
     /// Members obey orders of older epochs and attempts.
@@ -32,17 +31,17 @@ pub enum Bug {
 
 /// The bug that is on, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub(crate) struct Seeded(#[cfg(any(test, feature = "seeded-bugs"))] pub(crate) Option<Bug>);
+pub(crate) struct Seeded(#[cfg(test)] pub(crate) Option<Bug>);
 
 impl Seeded {
     /// Whether this bug is on.
-    #[cfg(any(test, feature = "seeded-bugs"))]
+    #[cfg(test)]
     pub(crate) fn has(self, bug: Bug) -> bool {
         self.0 == Some(bug)
     }
 
     /// Never, in the product.
-    #[cfg(not(any(test, feature = "seeded-bugs")))]
+    #[cfg(not(test))]
     #[allow(clippy::unused_self, reason = "same signature as the one of simulators")]
     pub(crate) const fn has(self, _bug: Bug) -> bool {
         false

@@ -7,6 +7,9 @@ use pilothouse_core::member::Resources;
 
 use crate::id::MigrationId;
 
+/// Most other targets that are tried after the first.
+pub const ALTERNATIVES_MAX: usize = 2;
+
 /// Whether a source that cannot take part, or state that changes too fast, ends a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Mode {
@@ -101,6 +104,8 @@ pub struct Charter {
     pub source: MemberId,
     /// To where.
     pub target: MemberId,
+    /// Where else, in order, should the target fail; at most [`ALTERNATIVES_MAX`] are tried.
+    pub alternatives: Vec<MemberId>,
     /// The ownership epoch in force at the begin; the commit makes it one more.
     pub epoch: u64,
     /// Room it takes.

@@ -10,7 +10,7 @@ use crate::bug::Bug;
 use crate::id::Attempt;
 use crate::order::{Refusal, Reply, Report, Sent};
 use crate::owner::{Owner, SwapAnswer};
-use crate::plan::pause_us;
+use crate::plan::{Next, Round};
 use crate::step::Step;
 use crate::transfer::StateDigest;
 
@@ -35,15 +35,18 @@ impl Saga {
                 Reading::Unchanged
             }
             Some(owner) if owner.epoch == charter.next_epoch() && owner.by == Some(charter.migration) => {
-                if owner.member == charter.target { Reading::Committed } else { Reading::Fenced }
+                if owner.member == charter.target {
+                    Reading::Committed
+                } else {
+                    Reading::Fenced
+                }
             }
             _ => Reading::Foreign,
         }
     }
 
     fn is_current(&mut self, attempt: Attempt, steps: &[Step]) -> bool {
-        let current =
-            self.wait == Wait::Answer && attempt == self.attempt() && steps.contains(&self.step);
+        let current = self.wait == Wait::Answer && attempt == self.attempt() && steps.contains(&self.step);
         if !current {
             self.count_stale();
         }
@@ -124,8 +127,8 @@ impl Saga {
 
     /// After a round: freeze if the pause would fit, go on if another round would help, else give up (or freeze, if forced).
     fn sent(&mut self, sent: Sent, now: Now) -> Vec<Command> {
-        let before = self.progress;
-        self.progress.bytes_copied = before.bytes_copied.saturating_add(sent.bytes);
+        let dirty_before_bytes = self.progress.dirty_bytes;
+        self.progress.bytes_copied = self.progress.bytes_copied.saturating_add(sent.bytes);
         self.progress.bytes_of_round = 0;
         self.progress.dirty_bytes = sent.dirty_bytes;
         if self.step == Step::LastDelta {
@@ -133,29 +136,27 @@ impl Saga {
             return self.advance(now);
         }
         let mut link = self.charter.link;
-        if let Some(measured) = sent.bytes.saturating_mul(1_000_000).checked_div(sent.elapsed_us) {
+        let measured = sent.bytes.saturating_mul(1_000_000).checked_div(sent.elapsed_us);
+        // A round in which nothing had to pass measures nothing.
+        if let Some(measured) = measured.filter(|rate| *rate > 0) {
             link.bandwidth_bytes_per_s = measured;
         }
-        let pause = pause_us(sent.dirty_bytes, link, self.charter.start_us);
-        self.progress.predicted_pause_us = Some(pause);
-        let allowed_ms = self.charter.options.max_downtime_ms;
-        if pause <= allowed_ms.saturating_mul(1_000) {
-            return self.advance(now);
+        let round =
+            Round { number: self.progress.round, dirty_before_bytes, dirty_bytes: sent.dirty_bytes, link };
+        let predicted_us = round.pause_us(&self.charter);
+        self.progress.predicted_pause_us = Some(predicted_us);
+        match round.next(&self.charter) {
+            Next::CopyAgain => {
+                self.progress.round = self.progress.round.saturating_add(1);
+                self.tries = 0;
+                self.act(now)
+            }
+            Next::GiveUp if self.is_graceful() => {
+                let allowed_ms = self.charter.options.max_downtime_ms;
+                self.fail(Failure::NotConverging { predicted_us, allowed_ms }, now)
+            }
+            Next::Freeze | Next::GiveUp => self.advance(now),
         }
-        let patience = &self.charter.patience;
-        // The first round sends everything: only later ones can be compared.
-        let left_percent = sent.dirty_bytes.saturating_mul(100);
-        let allowed_left = before.dirty_bytes.saturating_mul(100u64.saturating_sub(patience.gain_min_percent));
-        let gains = before.round <= 1 || left_percent <= allowed_left;
-        if gains && before.round < patience.rounds_max {
-            self.progress.round = self.progress.round.saturating_add(1);
-            self.tries = 0;
-            return self.act(now);
-        }
-        if self.is_graceful() {
-            return self.fail(Failure::NotConverging { predicted_us: pause, allowed_ms }, now);
-        }
-        self.advance(now)
     }
 
     pub(super) fn swapped(&mut self, attempt: Attempt, answer: SwapAnswer, now: Now) -> Vec<Command> {
@@ -169,12 +170,7 @@ impl Saga {
         }
     }
 
-    pub(super) fn owner_read(
-        &mut self,
-        attempt: Attempt,
-        owner: Option<&Owner>,
-        now: Now,
-    ) -> Vec<Command> {
+    pub(super) fn owner_read(&mut self, attempt: Attempt, owner: Option<&Owner>, now: Now) -> Vec<Command> {
         if !self.is_current(attempt, &[Step::Resolve, Step::Activate]) {
             return Vec::new();
         }

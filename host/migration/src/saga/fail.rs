@@ -48,9 +48,10 @@ impl Saga {
 
     /// The store did not answer. What it did is read; within the bound the commit is then asked for again, else fenced off.
     fn commit_unknown(&mut self, now: Now) -> Vec<Command> {
-        let late = self.timers.frozen_at.is_some_and(|at| {
-            self.is_graceful() && now.since_ms(at) >= self.charter.options.max_downtime_ms
-        });
+        let late = self
+            .timers
+            .frozen_at
+            .is_some_and(|at| self.is_graceful() && now.since_ms(at) >= self.charter.options.max_downtime_ms);
         if late || self.seeded.has(Bug::CommitGuessed) {
             return self.fail(Failure::DowntimeExceeded, now);
         }

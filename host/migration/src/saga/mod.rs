@@ -12,8 +12,6 @@ mod fail;
 mod journal;
 mod recover;
 mod status;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 

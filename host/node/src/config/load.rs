@@ -73,7 +73,11 @@ pub fn parse(text: &str) -> Result<Config, ConfigError> {
 /// # Errors
 /// [`ConfigError::Value`] for the first bad one.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
-    let Config { server, registry, policies, scaling, regions, rtt } = config;
+    let Config { server, registry, policies, scaling, rebalance, regions, rtt } = config;
+    rebalance.rules().check().map_err(|error| {
+        let key = format!("rebalance.{}", error.field.replace('_', "-"));
+        bad(&key, error.value, &format!("use {} to {}", error.low, error.high))
+    })?;
     if let Some(url) = &scaling.webhook
         && !(url.starts_with("http://") || url.starts_with("https://"))
     {

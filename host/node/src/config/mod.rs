@@ -8,6 +8,7 @@
 mod document;
 mod load;
 mod policies;
+mod rebalance;
 mod regions;
 mod registry;
 mod scaling;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use document::{default_toml, schema_json};
 pub use load::{ConfigError, check, load, parse};
 pub use policies::{BudgetConfig, PoliciesConfig};
+pub use rebalance::{RebalanceConfig, RebalanceMode};
 pub use regions::{RegionConfig, RttConfig};
 pub use registry::{HealthConfig, RegistryConfig, ThresholdsConfig};
 pub use scaling::ScalingConfig;
@@ -36,6 +38,8 @@ pub struct Config {
     pub policies: PoliciesConfig,
     /// Scaling: who is told of changes.
     pub scaling: ScalingConfig,
+    /// Rebalancing: when to act, and how much.
+    pub rebalance: RebalanceConfig,
     /// Regions with their coordinates, by name: `[regions.us-east-1]`. Needed for distances that nobody measured.
     pub regions: std::collections::BTreeMap<String, RegionConfig>,
     /// Measured round-trip times between regions.
