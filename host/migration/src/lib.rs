@@ -14,6 +14,8 @@ pub mod id;
 pub mod order;
 pub mod owner;
 pub mod plan;
+pub mod queue;
 pub mod saga;
 pub mod step;
+pub mod ticket;
 pub mod transfer;

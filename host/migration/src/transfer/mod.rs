@@ -10,6 +10,8 @@
 mod manifest;
 mod receiver;
 mod sender;
+#[cfg(test)]
+mod tests;
 
 pub use manifest::{CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, CHUNKS_MAX, Digester, Manifest, ManifestError};
 pub use receiver::{Accepted, ChunkRefused, Receiver, RoundRefused, WRITING_MAX};
