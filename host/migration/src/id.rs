@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-/// Identifies one migration; the shell makes it unique over all boots (for example boot number and counter).
+/// Identifies one migration. The shell makes it unique and growing over all boots (for example boot number and counter), in
+/// steps of [`CANDIDATES_MAX`](crate::charter::CANDIDATES_MAX) rounded up to 4: the numbers between are for other targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MigrationId(pub u64);
 

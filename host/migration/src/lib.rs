@@ -11,6 +11,9 @@ pub mod charter;
 #[cfg(test)]
 mod fixture;
 pub mod id;
+pub mod member;
+#[cfg(test)]
+mod model;
 pub mod order;
 pub mod owner;
 pub mod plan;
@@ -19,3 +22,5 @@ pub mod saga;
 pub mod step;
 pub mod ticket;
 pub mod transfer;
+#[cfg(test)]
+mod world;

@@ -160,9 +160,9 @@ pub enum Refusal {
     /// The state is not the one that was sent.
     #[error("the digest of the received state differs")]
     DigestDiffers,
-    /// Another migration is being served; try later.
-    #[error("the member is busy with another migration of this workload")]
-    Busy,
+    /// The copy has no lease; try again after the member's next heartbeat.
+    #[error("the copy has no lease")]
+    LeaseOver,
     /// The driver failed; escaped, at most [`FAILURE_BYTES_MAX`] bytes.
     #[error("{0}")]
     Failed(String),

@@ -91,8 +91,8 @@ fn recovered_ones_run_beyond_the_limit_and_count() {
     let mut queue = Queue::new(limits(1, 9, 9, 9));
     queue.adopt(request(1, 1, "a", "b", Requested)).unwrap();
     queue.adopt(request(2, 2, "a", "b", Requested)).unwrap();
-    assert_eq!(ids(&queue.submit(request(3, 3, "a", "b", Requested)).unwrap()), []);
-    assert_eq!(ids(&queue.finished(MigrationId(1))), []);
+    assert_eq!(ids(&queue.submit(request(3, 3, "a", "b", Requested)).unwrap()), Vec::<u64>::new());
+    assert_eq!(ids(&queue.finished(MigrationId(1))), Vec::<u64>::new());
     assert_eq!(ids(&queue.finished(MigrationId(2))), [3]);
 }
 

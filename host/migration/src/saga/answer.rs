@@ -208,8 +208,10 @@ impl Saga {
     fn refused(&mut self, refusal: Refusal, now: Now) -> Vec<Command> {
         let step = self.step;
         match (step, &refusal) {
-            (_, Refusal::Busy) | (Step::Activate | Step::Resume, Refusal::Failed(_)) => self.retry(now),
-            (Step::Activate, Refusal::StaleEpoch { .. }) => self.finish(Outcome::Superseded, now),
+            (Step::Activate | Step::Resume, Refusal::Failed(_) | Refusal::LeaseOver) => self.retry(now),
+            (Step::Activate, Refusal::StaleEpoch { .. } | Refusal::StaleAttempt) => {
+                self.finish(Outcome::Superseded, now)
+            }
             (Step::Activate, _) => self.finish(Outcome::NeedsFailover, now),
             (Step::StopSource | Step::Release | Step::Resume | Step::Abort, _) => self.gave_up(now),
             (_, Refusal::DigestDiffers) => self.fail(Failure::DigestDiffers, now),
