@@ -5,7 +5,8 @@
 use std::collections::VecDeque;
 
 use crate::assignment::Assignment;
-use crate::id::Label;
+use crate::id::{Label, OrchestratorId};
+use crate::orchestrator;
 use crate::registry::MemberChange;
 use crate::scaling;
 use crate::slot::{HistoryEntry, SlotId};
@@ -27,6 +28,8 @@ pub enum EventKind {
     Unassigned(Assignment),
     /// A scaling group has another count.
     Scaled(Label, scaling::Change),
+    /// Something happened between this orchestrator and another.
+    Orchestrator(OrchestratorId, orchestrator::Notice),
 }
 
 /// One event.

@@ -2,7 +2,7 @@
 //!
 //! [`registry`] keeps members, [`fleet`] publishes them as an immutable snapshot, [`eligible`] filters, a port of
 //! [`policy`] advises, [`guardrail`] checks. [`probe`] estimates round-trip times. [`slot`] decides which revision of a
-//! policy serves.
+//! policy serves. [`orchestrator`] is the federation of hosts like this one.
 //!
 //! Invariant: everything here is a function of its arguments. No clock, randomness, environment, socket, file,
 //! serialisation or log exists in this crate, and it depends on nothing but `thiserror`.
@@ -16,6 +16,7 @@ pub mod fleet;
 pub mod guardrail;
 pub mod id;
 pub mod member;
+pub mod orchestrator;
 pub mod policy;
 pub mod probe;
 pub mod registry;

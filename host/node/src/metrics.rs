@@ -45,7 +45,12 @@ fn family(out: &mut String, name: &str, kind: &str, help: &str) {
 
 fn members(out: &mut String, hub: &Hub) {
     family(out, "pilothouse_members", "gauge", "Members by kind and health.");
-    for (kind, name) in [(MemberKind::Cluster, "cluster"), (MemberKind::Node, "node")] {
+    let kinds = [
+        (MemberKind::Cluster, "cluster"),
+        (MemberKind::Node, "node"),
+        (MemberKind::Orchestrator, "orchestrator"),
+    ];
+    for (kind, name) in kinds {
         let stats = hub.registry().stats(kind);
         for (state, count) in [("all", stats.members), ("online", stats.online), ("healthy", stats.healthy)] {
             let _ = writeln!(out, "pilothouse_members{{kind=\"{name}\",state=\"{state}\"}} {count}");

@@ -266,7 +266,8 @@ impl<'a> Matcher<'a> {
                 let kinds = match kind {
                     None => !0,
                     Some(MemberKind::Cluster) => block.clusters,
-                    Some(MemberKind::Node) => !block.clusters,
+                    Some(MemberKind::Orchestrator) => block.orchestrators,
+                    Some(MemberKind::Node) => !(block.clusters | block.orchestrators),
                 };
                 let cluster = self
                     .cluster
