@@ -27,6 +27,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::orchestrator::endpoint::{self, TOKEN_PROTOCOL};
 use crate::rest::error::Problem;
 use crate::service::ControlPlane;
 use crate::{grpc, rest};
@@ -93,7 +94,11 @@ struct Guard {
 /// Token, origin and time-out, before any handler.
 async fn check(guard: Arc<Guard>, request: Request<Body>, next: Next) -> Response {
     let open = matches!(request.uri().path(), "/healthz" | "/readyz");
-    if !open && !guard.token.as_deref().is_none_or(|token| carries(request.headers(), token)) {
+    let is_socket = request.uri().path() == endpoint::PATH;
+    let admits = |token: &str| {
+        carries(request.headers(), token) || (is_socket && offers(request.headers(), token))
+    };
+    if !open && !guard.token.as_deref().is_none_or(admits) {
         return Problem::new(
             StatusCode::UNAUTHORIZED,
             "a token is needed: send `Authorization: Bearer TOKEN`",
@@ -109,8 +114,9 @@ async fn check(guard: Arc<Guard>, request: Request<Body>, next: Next) -> Respons
         .into_response();
     }
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if changes && guard.token.is_none() && is_foreign_page(request.headers()) {
-        // Without a token a browser could be made to change a federation on loopback.
+    if (is_socket || changes && guard.token.is_none()) && is_foreign_page(request.headers()) {
+        // Without a token a browser could be made to change a federation on loopback; and no rule of browsers keeps a page
+        // from opening a WebSocket to another site.
         return Problem::new(StatusCode::FORBIDDEN, "requests of other sites' pages may not change anything")
             .into_response();
     }
@@ -134,6 +140,13 @@ fn carries(headers: &HeaderMap, token: &str) -> bool {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
     given.as_bytes().ct_eq(token.as_bytes()).into()
+}
+
+/// A WebSocket client that cannot send headers offers the token as a protocol.
+fn offers(headers: &HeaderMap, token: &str) -> bool {
+    let lists = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    let offered = lists.flat_map(|list| list.split(',')).filter_map(|text| text.trim().strip_prefix(TOKEN_PROTOCOL));
+    offered.fold(false, |found, given| found | bool::from(given.as_bytes().ct_eq(token.as_bytes())))
 }
 
 /// Browsers say so in every request, and pages cannot change it.

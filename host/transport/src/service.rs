@@ -21,6 +21,8 @@ use pilothouse_core::slot::{Candidate, HistoryEntry, Revision, RevisionId, SlotI
 use pilothouse_core::time::WallMs;
 use tokio::sync::broadcast;
 
+use crate::orchestrator::port::Federation;
+
 /// An answer that comes when it is durable.
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + Send>>;
 
@@ -422,6 +424,9 @@ pub trait ControlPlane: Send + Sync + 'static {
     fn sample_group(&self, name: &Label, sample: ScalingSample) -> Result<(), ServiceError>;
     /// Sets the count by hand, within the group's limits.
     fn scale_group(&self, name: Label, wanted: Wanted) -> Pending<GroupInfo>;
+
+    /// The federation of orchestrators.
+    fn federation(&self) -> Arc<dyn Federation>;
 
     /// Events after a number; the flag says that some are no longer kept.
     fn events_since(&self, sequence: u64, limit: usize) -> (Vec<Event>, bool);

@@ -286,7 +286,7 @@ impl Connection {
                     commands.push(Command::Degraded);
                 }
                 if now.since_ms(up.beat_at) >= timeout_ms / 2 && !up.beat_due && self.flush_until.is_none() {
-                    up.beat_due = true;
+                    (up.beat_due, up.status_due) = (true, true);
                     commands.push(Command::Wake);
                 }
                 commands

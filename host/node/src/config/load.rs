@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use pilothouse_core::id::{Label, MemberId};
+use pilothouse_core::id::{Label, MemberId, OrchestratorId};
 
-use super::Config;
+use super::{Config, FederationConfig};
+use crate::orchestrator::PEERS_MAX;
 
 /// Largest configuration file, bytes.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
@@ -73,7 +74,7 @@ pub fn parse(text: &str) -> Result<Config, ConfigError> {
 /// # Errors
 /// [`ConfigError::Value`] for the first bad one.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
-    let Config { server, registry, policies, scaling, regions, rtt } = config;
+    let Config { server, registry, policies, scaling, federation, regions, rtt } = config;
     if let Some(url) = &scaling.webhook
         && !(url.starts_with("http://") || url.starts_with("https://"))
     {
@@ -109,6 +110,7 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
         at_least(&format!("policies.{key}.memory-mib"), budget.memory_mib.into(), 1)?;
         at_most(&format!("policies.{key}.memory-mib"), budget.memory_mib.into(), 64)?;
     }
+    check_federation(federation)?;
     for (region, place) in regions {
         name(&format!("regions.{region}"), region, |text| Label::parse(text).map(drop))?;
         within(&format!("regions.{region}.latitude"), place.latitude, 90.0)?;
@@ -119,6 +121,33 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
         name(&format!("rtt.{index}.to"), &pair.to, |text| Label::parse(text).map(drop))?;
         if !(pair.ms.is_finite() && pair.ms >= 0.0) {
             return Err(bad(&format!("rtt.{index}.ms"), pair.ms, "use a number of ms from 0"));
+        }
+    }
+    Ok(())
+}
+
+fn check_federation(federation: &FederationConfig) -> Result<(), ConfigError> {
+    let FederationConfig { id, capabilities, strategy, heartbeat_timeout_ms, queue_max, .. } = federation;
+    if let Some(id) = id {
+        name("federation.id", id, |text| OrchestratorId::parse(text).map(drop))?;
+    }
+    name("federation.strategy", strategy, |text| Label::parse(text).map(drop))?;
+    for capability in capabilities.iter().chain(federation.peers.iter().flat_map(|peer| &peer.capabilities)) {
+        name("federation.capabilities", capability, |text| Label::parse(text).map(drop))?;
+    }
+    at_least("federation.heartbeat-timeout-ms", *heartbeat_timeout_ms, 100)?;
+    at_least("federation.queue-max", *queue_max as u64, 1)?;
+    at_most("federation.queue-max", *queue_max as u64, 100_000)?;
+    at_least("federation.task-timeout-ms", federation.task_timeout_ms, 100)?;
+    at_most("federation.peers", federation.peers.len() as u64, PEERS_MAX as u64)?;
+    for (index, peer) in federation.peers.iter().enumerate() {
+        name(&format!("federation.peers.{index}.id"), &peer.id, |text| OrchestratorId::parse(text).map(drop))?;
+        if federation.peers.iter().take(index).any(|other| other.id == peer.id) {
+            return Err(bad(&format!("federation.peers.{index}.id"), &peer.id, "it is there twice"));
+        }
+        if !(peer.url.starts_with("ws://") || peer.url.starts_with("wss://")) {
+            let problem = "use ws://HOST:PORT/federation or wss://HOST/federation";
+            return Err(bad(&format!("federation.peers.{index}.url"), &peer.url, problem));
         }
     }
     Ok(())
@@ -175,6 +204,12 @@ mod tests {
             ("[registry]\noffline-after-ms = 1", "registry.offline-after-ms` is 1: use at least 30000"),
             ("[registry]\nmass-loss-share = nan", "registry.mass-loss-share"),
             ("[regions.x]\nlatitude = 91.0\nlongitude = 0.0", "regions.x.latitude"),
+            ("[federation]\npeers = [{ id = \"a\", url = \"http://a\" }]", "federation.peers.0.url"),
+            (
+                "[federation]\npeers = [{ id = \"a\", url = \"ws://a\" }, { id = \"a\", url = \"ws://b\" }]",
+                "federation.peers.1.id` is a: it is there twice",
+            ),
+            ("[federation]\nheartbeat-timeout-ms = 5", "federation.heartbeat-timeout-ms"),
             ("[[rtt]]\nfrom = \"a\"\nto = \"b\"\nms = -1.0", "rtt.0.ms"),
         ] {
             let error = refused(text);

@@ -6,6 +6,7 @@
 //! structs and their comments, so it cannot be out of date.
 
 mod document;
+mod federation;
 mod load;
 mod policies;
 mod regions;
@@ -17,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use document::{default_toml, schema_json};
+pub use federation::{FederationConfig, PeerConfig};
 pub use load::{ConfigError, check, load, parse};
 pub use policies::{BudgetConfig, PoliciesConfig};
 pub use regions::{RegionConfig, RttConfig};
@@ -36,6 +38,8 @@ pub struct Config {
     pub policies: PoliciesConfig,
     /// Scaling: who is told of changes.
     pub scaling: ScalingConfig,
+    /// Orchestrator federation: who this host is to its peers, and which peers it dials.
+    pub federation: FederationConfig,
     /// Regions with their coordinates, by name: `[regions.us-east-1]`. Needed for distances that nobody measured.
     pub regions: std::collections::BTreeMap<String, RegionConfig>,
     /// Measured round-trip times between regions.

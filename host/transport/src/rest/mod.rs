@@ -22,6 +22,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::orchestrator;
 use crate::service::ControlPlane;
 
 /// Largest body of an API request, bytes.
@@ -92,6 +93,7 @@ pub fn routes(plane: Arc<dyn ControlPlane>) -> Router {
     let openapi = move || async move { ([(header::CONTENT_TYPE, "application/json")], document.to_string()) };
     router
         .route("/openapi.json", get(openapi))
+        .route(orchestrator::endpoint::PATH, get(orchestrator::endpoint::open))
         .fallback(|| async {
             let text = "there is no such path; `/openapi.json` lists those that are";
             error::Problem::new(StatusCode::NOT_FOUND, text)

@@ -1,6 +1,7 @@
 //! Events.
 
 use pilothouse_core::event::{Event, EventKind};
+use pilothouse_core::orchestrator::Notice;
 use pilothouse_core::registry::Change;
 use pilothouse_core::scaling::Why;
 use serde::Serialize;
@@ -56,8 +57,30 @@ impl From<&Event> for EventView {
                 let detail = json!({ "from": change.from, "to": change.to, "why": why });
                 ("group.scaled".to_owned(), Some(group.to_string()), detail)
             }
+            EventKind::Orchestrator(peer, notice) => {
+                let (name, detail) = notice_parts(notice);
+                (format!("orchestrator.{name}"), Some(peer.to_string()), detail)
+            }
         };
         Self { sequence: event.sequence, at: time(event.at), kind, subject, detail }
+    }
+}
+
+fn notice_parts(notice: &Notice) -> (&'static str, Value) {
+    match notice {
+        Notice::Connected => ("connected", Value::Null),
+        Notice::Degraded => ("degraded", Value::Null),
+        Notice::Recovered => ("recovered", Value::Null),
+        Notice::Disconnected { why } => ("disconnected", json!({ "why": why })),
+        Notice::Delegated { task, to } => ("delegated", json!({ "task": task.as_str(), "to": to })),
+        Notice::Refused { task, reason } => ("refused", json!({ "task": task.as_str(), "why": reason })),
+        Notice::Callback { task, status, percent } => {
+            ("callback", json!({ "task": task.as_str(), "status": status, "progress": percent }))
+        }
+        Notice::Broadcast { topic, data } => {
+            let data: Value = serde_json::from_str(data).unwrap_or_default();
+            ("broadcast", json!({ "topic": topic, "data": data }))
+        }
     }
 }
 
