@@ -56,7 +56,7 @@ fn a_tour_of_the_commands() {
         (&["cluster", "get", "c1"], "us-east1"),
         (&["route", "--strategy", "regional", "--region", "us-east1", "--alternatives", "2"], "c1"),
         (&["route", "--session", "s-1", "--strategy", "session-affinity"], "session"),
-        (&["place", "--cpu-millis", "500"], "multi-factor"),
+        (&["place", "--spec", "cpu:0.5"], "multi-factor"),
         (&["node", "register", "node-9", "10.0.0.9:8151", "--service", "database"], "registered node-9"),
         (&["node", "get", "node-9"], "10.0.0.9:8151"),
         (&["node", "unregister", "node-9"], "unregistered node-9"),

@@ -15,5 +15,6 @@ mod curl;
 mod federation;
 mod hot_reload;
 mod openapi;
+mod place;
 mod port;
 mod scale;

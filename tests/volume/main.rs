@@ -10,6 +10,7 @@
 
 mod fleet;
 mod memory;
+mod placements;
 mod swaps;
 
 use std::collections::BTreeSet;
@@ -58,6 +59,8 @@ fn cluster(index: u32) -> Registration {
         weight: 1.0,
         capabilities: BTreeSet::new(),
         services: BTreeSet::new(),
+        compliance: BTreeSet::new(),
+        accelerator_model: None,
         cost_per_hour: 1.0,
         carbon_g_per_kwh: f32::NAN,
         resources: Resources::default(),

@@ -47,8 +47,14 @@ pub(crate) enum Command {
     /// Scaling groups, and counts by hand.
     #[command(subcommand)]
     Scale(ScaleCommand),
-    /// Where does a workload live? Example: pilothouse place --region europe-west1 --alternatives 3
-    Place(PlaceArgs),
+    /// Where does a workload live? Example: pilothouse place vm-001 --spec cpu:4,memory:8192 --constraints max-latency:50
+    Place(Box<PlaceArgs>),
+    /// Move work so that the fleet is more even: suggest a plan, execute it.
+    #[command(subcommand)]
+    Rebalance(RebalanceCommand),
+    /// Room that is held: list, confirm, release.
+    #[command(subcommand)]
+    Reservation(ReservationCommand),
     /// Assign an agent to a node. Example: pilothouse assign codex --service wrapper
     Assign(AssignArgs),
     /// Take an agent off its node.
@@ -175,6 +181,15 @@ pub(crate) struct RegisterArgs {
     /// A capability; may be given several times.
     #[arg(long = "capability")]
     pub(crate) capabilities: Vec<String>,
+    /// What it has in all: cpu (cores), memory (MiB), storage (GiB), gpu (devices).
+    #[arg(long, default_value = "")]
+    pub(crate) resources: String,
+    /// What it is certified for; may be given several times.
+    #[arg(long)]
+    pub(crate) compliance: Vec<String>,
+    /// Model of its accelerators.
+    #[arg(long)]
+    pub(crate) accelerator_model: Option<String>,
     /// Price of an hour.
     #[arg(long)]
     pub(crate) cost_per_hour: Option<f32>,
@@ -235,6 +250,15 @@ pub(crate) struct NodeRegisterArgs {
     /// Its zone.
     #[arg(long)]
     pub(crate) zone: Option<String>,
+    /// What it has in all: cpu (cores), memory (MiB), storage (GiB), gpu (devices).
+    #[arg(long, default_value = "")]
+    pub(crate) resources: String,
+    /// What it is certified for; may be given several times.
+    #[arg(long)]
+    pub(crate) compliance: Vec<String>,
+    /// Model of its accelerators.
+    #[arg(long)]
+    pub(crate) accelerator_model: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -376,21 +400,86 @@ pub(crate) struct FlowArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct PlaceArgs {
-    /// Thousandths of a CPU core it takes.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) cpu_millis: u32,
-    /// MiB of memory it takes.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) memory_mib: u32,
+    /// Assign this workload to the place; without it the place is only told.
+    pub(crate) workload: Option<String>,
+    /// What it takes: cpu (cores), memory (MiB), storage (GiB), gpu (devices).
+    #[arg(long, default_value = "")]
+    pub(crate) spec: String,
+    /// What its place must be, for example max-latency:50,min-health:80,region:eu-west-1|eu-north-1,apart:web@zone.
+    #[arg(long, default_value = "")]
+    pub(crate) constraints: String,
+    /// What would be nice: capability, together, apart, spread.
+    #[arg(long, default_value = "")]
+    pub(crate) prefer: String,
     /// Region its users are in.
     #[arg(long)]
     pub(crate) region: Option<String>,
     /// A capability it needs; may be given several times.
     #[arg(long = "capability")]
     pub(crate) capabilities: Vec<String>,
+    /// multi-factor, bin-pack, spread, cost-aware, gpu-packing or another placement slot.
+    #[arg(long)]
+    pub(crate) strategy: Option<String>,
+    /// Workloads that belong together.
+    #[arg(long)]
+    pub(crate) group: Option<String>,
+    /// Higher is more important.
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    pub(crate) priority: i32,
+    /// How many of them; their names end in -1, -2 and so on.
+    #[arg(long)]
+    pub(crate) count: Option<u32>,
+    /// Hold the room for so long instead of assigning, ms.
+    #[arg(long, conflicts_with = "workload")]
+    pub(crate) reserve_ms: Option<u64>,
+    /// Evict less important workloads if nobody has room.
+    #[arg(long)]
+    pub(crate) preempt: bool,
     /// How many alternatives to rank.
     #[arg(long, default_value_t = 3)]
     pub(crate) alternatives: u32,
+    /// Workloads from a file (.toml with [[workloads]], or .json): name, spec, constraints, prefer, region, strategy, group,
+    /// priority, count.
+    #[arg(long, conflicts_with_all = ["workload", "spec", "constraints", "prefer", "count"])]
+    pub(crate) file: Option<PathBuf>,
+    /// All of them or none.
+    #[arg(long)]
+    pub(crate) whole: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RebalanceCommand {
+    /// Ask the placement policy for a plan. Nothing moves yet.
+    Suggest {
+        /// cluster or node.
+        #[arg(long, default_value = "cluster")]
+        kind: String,
+    },
+    /// Plans that wait.
+    List,
+    /// Execute a plan. Example: pilothouse rebalance execute r-1-1
+    Execute {
+        /// The plan.
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReservationCommand {
+    /// Reservations in force.
+    List,
+    /// Assign a workload to the room. Example: pilothouse reservation confirm 1 vm-001
+    Confirm {
+        /// The reservation.
+        id: String,
+        /// The workload.
+        workload: String,
+    },
+    /// Give the room back.
+    Release {
+        /// The reservation.
+        id: String,
+    },
 }
 
 #[derive(Debug, ClapArgs)]

@@ -51,6 +51,8 @@ pub fn fleet(size: u32) -> Fleet {
             weight: if index % 5 == 0 { f32::MIN_POSITIVE } else { 1e30 },
             capabilities: BTreeSet::new(),
             services: BTreeSet::new(),
+            compliance: BTreeSet::new(),
+            accelerator_model: None,
             cost_per_hour: if index % 2 == 0 { 0.0 } else { f32::NAN },
             carbon_g_per_kwh: f32::NAN,
             resources: Resources::default(),

@@ -1,11 +1,14 @@
-//! Agents and the members they are assigned to.
+//! One workload's owner: the record that says who may run it.
 //!
-//! Invariant: an agent has at most one assignment, and its ownership epoch grows with every change, so that a command
-//! with an older epoch can be refused. At most [`ASSIGNMENTS_MAX`] exist.
+//! Invariant: the ownership epoch grows with every change of the owner, so that a command with an older epoch can be
+//! refused. All of them are kept by [`crate::placement::ledger`], at most [`ASSIGNMENTS_MAX`].
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use crate::device::Devices;
 use crate::id::{AgentName, MemberId};
+use crate::member::Claim;
+use crate::placement::Terms;
 use crate::time::WallMs;
 
 /// Most agents assigned at once.
@@ -20,78 +23,23 @@ pub struct Assignment {
     pub member: MemberId,
     /// Grows with every change of the owner.
     pub epoch: u64,
-    /// When, for people.
+    /// When, for people, and for whom of two equals to evict.
     pub assigned_at: WallMs,
+    /// What it asks of its place.
+    pub terms: Arc<Terms>,
+    /// Which shares of which accelerators it has, by the host's books.
+    pub devices: Devices,
 }
 
-/// All assignments.
-#[derive(Debug, Default)]
-pub struct Assignments {
-    by_agent: BTreeMap<AgentName, Assignment>,
+impl Assignment {
+    /// What it has of its member.
+    #[must_use]
+    pub fn claim(&self) -> Claim {
+        Claim { needs: self.terms.requirement.needs, devices: self.devices }
+    }
 }
 
 /// There are too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{ASSIGNMENTS_MAX} agents are assigned already; unassign some")]
 pub struct TooManyAssignments;
-
-impl Assignments {
-    /// Takes assignments from the store.
-    #[must_use]
-    pub fn restore(assignments: impl IntoIterator<Item = Assignment>) -> Self {
-        let by_agent =
-            assignments.into_iter().map(|assignment| (assignment.agent.clone(), assignment)).collect();
-        Self { by_agent }
-    }
-
-    /// Assigns an agent, or moves it; the answer has the new epoch.
-    ///
-    /// # Errors
-    /// [`TooManyAssignments`].
-    pub fn assign(
-        &mut self,
-        agent: &AgentName,
-        member: &MemberId,
-        assigned_at: WallMs,
-    ) -> Result<Assignment, TooManyAssignments> {
-        let epoch = self.by_agent.get(agent).map_or(0, |old| old.epoch) + 1;
-        if epoch == 1 && self.by_agent.len() >= ASSIGNMENTS_MAX {
-            return Err(TooManyAssignments);
-        }
-        let assignment = Assignment { agent: agent.clone(), member: member.clone(), epoch, assigned_at };
-        self.by_agent.insert(agent.clone(), assignment.clone());
-        Ok(assignment)
-    }
-
-    /// Takes an agent off its member.
-    pub fn unassign(&mut self, agent: &AgentName) -> Option<Assignment> {
-        self.by_agent.remove(agent)
-    }
-
-    /// Where an agent is.
-    #[must_use]
-    pub fn get(&self, agent: &AgentName) -> Option<&Assignment> {
-        self.by_agent.get(agent)
-    }
-
-    /// All assignments, by agent.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Assignment> {
-        self.by_agent.values()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_agent_has_one_assignment_and_its_epoch_grows() {
-        let (agent, id) = (AgentName::parse("codex").unwrap(), |text| MemberId::parse(text).unwrap());
-        let mut assignments = Assignments::default();
-        assert_eq!(assignments.assign(&agent, &id("a"), WallMs(1)).unwrap().epoch, 1);
-        assert_eq!(assignments.assign(&agent, &id("b"), WallMs(2)).unwrap().epoch, 2);
-        assert_eq!((assignments.iter().len(), assignments.get(&agent).unwrap().member.clone()), (1, id("b")));
-        assert_eq!(assignments.unassign(&agent).unwrap().epoch, 2);
-        assert_eq!(assignments.unassign(&agent), None);
-    }
-}

@@ -1,6 +1,6 @@
 //! Accelerator devices of one member: how much of each is free.
 //!
-//! what the member reported (or the free total) -> [`Devices::free_of`] -> column `accelerator-devices`
+//! what the member reported (or the books of the host) -> [`Devices::free_of`] -> column `accelerator-devices`
 //!
 //! Invariant: taking never leaves less than nothing on a device, and what was taken is what is missing. The rule of who
 //! gets which device stands here alone: whole devices first, then the smallest remainder that fits (best fit). Which
@@ -46,13 +46,30 @@ impl Devices {
         }))
     }
 
-    /// The free devices of a member with `free_millis` left by the host's books: what it reported, less the work that the
-    /// host has placed since; [`Devices::from_total`] if it reported nothing.
+    /// The free devices of a member by the host's `books`: what it reported, less the work that the host has placed since;
+    /// the books themselves if it reported nothing.
     #[must_use]
-    pub fn free_of(reported: Option<Self>, free_millis: u32) -> Self {
-        let Some(reported) = reported else { return Self::from_total(free_millis) };
-        let placed_since = reported.free_millis().saturating_sub(free_millis);
-        reported.take(placed_since).unwrap_or_else(|| Self::from_total(free_millis))
+    pub fn free_of(reported: Option<Self>, books: Self) -> Self {
+        let Some(reported) = reported else { return books };
+        let placed_since = reported.free_millis().saturating_sub(books.free_millis());
+        reported.take(placed_since).unwrap_or(books)
+    }
+
+    /// What is left without the other, device by device, never below nothing.
+    #[must_use]
+    pub fn less(self, other: Self) -> Self {
+        self.with(other, u16::saturating_sub)
+    }
+
+    /// Both together, device by device.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        self.with(other, u16::saturating_add)
+    }
+
+    fn with(mut self, other: Self, apply: fn(u16, u16) -> u16) -> Self {
+        self.0.iter_mut().zip(other.0).for_each(|(place, millis)| *place = apply(*place, millis));
+        self
     }
 
     /// Free thousandths, device by device.
@@ -141,11 +158,17 @@ mod tests {
             (1_000, devices([1_000, 0])),
             (0, devices([])),
         ] {
-            assert_eq!(Devices::free_of(reported, books), free, "{books} left by the books");
+            assert_eq!(
+                Devices::free_of(reported, Devices::from_total(books)),
+                free,
+                "{books} left by the books"
+            );
         }
-        assert_eq!(Devices::free_of(None, 1_200), devices([1_000, 200]));
+        let books = devices([400, 400]);
+        assert_eq!(Devices::free_of(None, books), books, "two shares on two devices are not one device");
         let torn = Some(devices([600, 600]));
-        assert_eq!(Devices::free_of(torn, 500), devices([500]), "placed where the report has no room");
+        let books = devices([500]);
+        assert_eq!(Devices::free_of(torn, books), books, "placed where the report has no room");
     }
 
     #[test]

@@ -5,8 +5,10 @@
 use std::collections::VecDeque;
 
 use crate::assignment::Assignment;
-use crate::id::{Label, OrchestratorId};
+use crate::id::{AgentName, Label, OrchestratorId};
 use crate::orchestrator;
+use crate::placement::ledger::Reservation;
+use crate::rebalance::{Plan, Summary};
 use crate::registry::MemberChange;
 use crate::scaling;
 use crate::slot::{HistoryEntry, SlotId};
@@ -26,6 +28,16 @@ pub enum EventKind {
     Assigned(Assignment),
     /// An agent was unassigned.
     Unassigned(Assignment),
+    /// A workload had to make room for another.
+    Evicted(Assignment, AgentName),
+    /// Room is held.
+    Reserved(Reservation),
+    /// Room is no longer held, without having been used.
+    Released(Reservation),
+    /// A rebalancing plan waits for its execution.
+    Planned(Box<Plan>),
+    /// A rebalancing plan was executed.
+    Rebalanced(Box<Summary>),
     /// A scaling group has another count.
     Scaled(Label, scaling::Change),
     /// Something happened between this orchestrator and another.

@@ -1,8 +1,9 @@
 //! Vocabulary and rules of Pilothouse.
 //!
 //! [`registry`] keeps members, [`fleet`] publishes them as an immutable snapshot, [`eligible`] filters, a port of
-//! [`policy`] advises, [`guardrail`] checks. [`probe`] estimates round-trip times. [`slot`] decides which revision of a
-//! policy serves. [`orchestrator`] is the federation of hosts like this one.
+//! [`policy`] advises, [`guardrail`] checks, [`placement`] commits. [`probe`] estimates round-trip times. [`slot`] decides
+//! which revision of a policy serves. [`rebalance`] turns suggested moves into plans that are worth their cost.
+//! [`orchestrator`] is the federation of hosts like this one.
 //!
 //! Invariant: everything here is a function of its arguments. No clock, randomness, environment, socket, file,
 //! serialisation or log exists in this crate, and it depends on nothing but `thiserror`.
@@ -17,9 +18,13 @@ pub mod guardrail;
 pub mod id;
 pub mod member;
 pub mod orchestrator;
+pub mod placement;
 pub mod policy;
 pub mod probe;
+pub mod rebalance;
 pub mod registry;
+pub mod room;
 pub mod scaling;
+pub mod setting;
 pub mod slot;
 pub mod time;

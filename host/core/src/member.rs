@@ -115,6 +115,10 @@ pub struct Registration {
     pub capabilities: BTreeSet<Label>,
     /// Services it runs.
     pub services: BTreeSet<Label>,
+    /// What it is certified for, for example `gdpr`.
+    pub compliance: BTreeSet<Label>,
+    /// Model of its accelerators, if it has any and says so.
+    pub accelerator_model: Option<Label>,
     /// Price of an hour, in the federation's currency; NaN if unknown.
     pub cost_per_hour: f32,
     /// Carbon intensity of its power in g CO2e/kWh; NaN if unknown.
@@ -134,6 +138,29 @@ pub struct Resources {
     pub storage_mib: u32,
     /// Thousandths of an accelerator.
     pub accelerator_millis: u32,
+}
+
+impl Resources {
+    /// Both together, at most what fits the numbers.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        self.with(other, u32::saturating_add)
+    }
+
+    /// What is left without the other, never below zero.
+    #[must_use]
+    pub fn less(self, other: Self) -> Self {
+        self.with(other, u32::saturating_sub)
+    }
+
+    fn with(self, other: Self, apply: fn(u32, u32) -> u32) -> Self {
+        Self {
+            cpu_millis: apply(self.cpu_millis, other.cpu_millis),
+            memory_mib: apply(self.memory_mib, other.memory_mib),
+            storage_mib: apply(self.storage_mib, other.storage_mib),
+            accelerator_millis: apply(self.accelerator_millis, other.accelerator_millis),
+        }
+    }
 }
 
 /// A member as the registry holds it.
@@ -157,6 +184,8 @@ pub struct Member {
     pub assigned: u32,
     /// Sum of the resources of assigned work.
     pub used: Resources,
+    /// Sum of the devices of assigned work.
+    pub granted: Devices,
     /// When it last reported, by the receiver's clock; `None` = never in this run.
     pub reported_at: Option<Now>,
     /// When it registered, for people.
@@ -165,7 +194,37 @@ pub struct Member {
     pub last_seen: WallMs,
 }
 
+/// What one workload has of its member, by the host's books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Claim {
+    /// How much of each resource.
+    pub needs: Resources,
+    /// Which shares of which devices.
+    pub devices: Devices,
+}
+
 impl Member {
+    /// Free devices: by its report and the host's books.
+    #[must_use]
+    pub fn free_devices(&self) -> Devices {
+        self.free_devices_with(self.granted)
+    }
+
+    /// Free devices, if so much were granted.
+    #[must_use]
+    pub fn free_devices_with(&self, granted: Devices) -> Devices {
+        let all = Devices::from_total(self.registration.resources.accelerator_millis);
+        Devices::free_of(self.load.devices, all.less(granted))
+    }
+
+    /// What a workload with these needs gets; no devices if there are more than are told apart.
+    #[must_use]
+    pub fn claim(&self, needs: Resources) -> Claim {
+        let free = self.free_devices();
+        let devices = free.take(needs.accelerator_millis).map(|left| free.less(left)).unwrap_or_default();
+        Claim { needs, devices }
+    }
+
     /// Its id.
     #[must_use]
     pub fn id(&self) -> &MemberId {

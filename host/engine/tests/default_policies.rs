@@ -42,6 +42,8 @@ fn fleet(members: u32) -> Fleet {
             weight: 1.0 + (index % 3) as f32,
             capabilities: BTreeSet::new(),
             services: BTreeSet::new(),
+            compliance: BTreeSet::new(),
+            accelerator_model: None,
             cost_per_hour: 1.0,
             carbon_g_per_kwh: f32::NAN,
             resources: Resources::default(),

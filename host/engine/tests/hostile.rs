@@ -46,6 +46,8 @@ fn world() -> (Fleet, Arc<EligibleClass>) {
         weight: 1.0,
         capabilities: BTreeSet::new(),
         services: BTreeSet::new(),
+        compliance: BTreeSet::new(),
+        accelerator_model: None,
         cost_per_hour: 1.0,
         carbon_g_per_kwh: f32::NAN,
         resources: Resources::default(),

@@ -42,7 +42,14 @@ mod tests {
     fn of_two_transfers_from_the_same_epoch_one_is_fenced() {
         let id = |text| MemberId::parse(text).unwrap();
         let agent = AgentName::parse("x").unwrap();
-        let start = Assignment { agent, member: id("a"), epoch: 1, assigned_at: WallMs(0) };
+        let start = Assignment {
+            agent,
+            member: id("a"),
+            epoch: 1,
+            assigned_at: WallMs(0),
+            terms: Default::default(),
+            devices: Default::default(),
+        };
         let moved = transfer(&start, 1, id("b"), WallMs(1)).unwrap();
         assert_eq!((moved.member.as_str(), moved.epoch), ("b", 2));
         assert_eq!(transfer(&moved, 1, id("c"), WallMs(2)), Err(Fenced { expected: 1, found: 2 }));

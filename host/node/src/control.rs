@@ -8,13 +8,13 @@ use pilothouse_core::event::Event;
 use pilothouse_core::id::{AgentName, DecisionId, Label, MemberId};
 use pilothouse_core::member::{LoadReport, Member, MemberKind, Registration, Role};
 use pilothouse_core::policy::Family;
-use pilothouse_core::policy::request::{BalancingRequest, PlacementRequest, RoutingRequest, ScalingSample};
+use pilothouse_core::policy::request::{BalancingRequest, Candidate, RoutingRequest, ScalingSample};
 use pilothouse_core::registry::{Recommendation, RegisterError, ReportError, Stats};
 use pilothouse_core::scaling::GroupSpec;
 use pilothouse_core::slot::{HistoryEntry, Origin, SlotId};
 use pilothouse_transport::service::{
     Activation, Alternative, ControlPlane, Decided, FlowQuery, FlowRoute, FlowTarget, GroupInfo, Identity,
-    Pending, PlaceQuery, PolicyInfo, RouteQuery, ServiceError, SlotInfo, Wanted,
+    Pending, PolicyInfo, RouteQuery, ServiceError, SlotInfo, Wanted,
 };
 use tokio::sync::broadcast;
 use xxhash_rust::xxh3::xxh3_64;
@@ -24,6 +24,7 @@ use crate::decide::question::Question;
 use crate::decide::{self, DecideError, Decider};
 use crate::hub::{Hub, store_failed};
 use crate::metrics;
+use crate::placement::Rebalancing;
 use crate::scaling::{self, Groups};
 use crate::slots::Slots;
 use crate::slots::live::LiveSlot;
@@ -42,12 +43,18 @@ pub struct Control {
     pub decider: Arc<Decider>,
     /// Scaling groups.
     pub groups: Arc<Groups>,
+    /// Rebalancing plans.
+    pub rebalancing: Arc<Rebalancing>,
     /// Name of this node.
     pub node_id: MemberId,
 }
 
 impl Control {
-    fn slot_for(&self, family: Family, strategy: Option<&str>) -> Result<Arc<LiveSlot>, ServiceError> {
+    pub(crate) fn slot_for(
+        &self,
+        family: Family,
+        strategy: Option<&str>,
+    ) -> Result<Arc<LiveSlot>, ServiceError> {
         let id = match strategy {
             None => SlotId::default_of(family),
             Some(name) => {
@@ -60,7 +67,7 @@ impl Control {
         self.slots.live(&id).ok_or_else(missing)
     }
 
-    fn decide(
+    pub(crate) fn decide(
         &self,
         slot: &LiveSlot,
         requirement: &Requirement,
@@ -180,17 +187,23 @@ fn flow_route(routed: &decide::Routed, slot: &SlotId) -> FlowRoute {
 
 fn answer(decision: &Decision, slot: &SlotId, decided: &decide::Decided) -> Decided {
     let mut answer = recorded(decision, slot);
-    let factors = decision.generation.as_ref().map(|generation| &generation.description.factors);
+    let names = decision.generation.as_ref().map(|generation| &generation.description.factors);
+    let parts = |factors: &[f32]| {
+        let names = names.into_iter().flatten().cloned();
+        names.zip(factors.iter().copied()).collect::<Vec<_>>()
+    };
+    let chosen = |candidate: &&Candidate| candidate.choice.row == decision.choice.row;
+    answer.factors =
+        decided.candidates.iter().find(chosen).map(|chosen| parts(&chosen.factors)).unwrap_or_default();
     answer.alternatives = decided
         .candidates
         .iter()
-        .filter(|candidate| candidate.choice.row != decision.choice.row)
+        .filter(|candidate| !chosen(candidate))
         .filter_map(|candidate| {
-            let names = factors.into_iter().flatten().cloned();
             Some(Alternative {
                 member: decided.fleet.facts(candidate.choice.row)?.id.clone(),
                 score: candidate.choice.score,
-                factors: names.zip(candidate.factors.iter().copied()).collect(),
+                factors: parts(&candidate.factors),
             })
         })
         .collect();
@@ -198,7 +211,7 @@ fn answer(decision: &Decision, slot: &SlotId, decided: &decide::Decided) -> Deci
 }
 
 /// A decision as it is told.
-fn recorded(decision: &Decision, slot: &SlotId) -> Decided {
+pub(crate) fn recorded(decision: &Decision, slot: &SlotId) -> Decided {
     let about = decision.generation.as_ref().map(|generation| &generation.description);
     let revision = decision.generation.as_ref().map(|generation| &generation.revision);
     Decided {
@@ -209,6 +222,7 @@ fn recorded(decision: &Decision, slot: &SlotId) -> Decided {
         endpoint: decision.member.endpoint.clone(),
         region: decision.member.region.as_ref().map(ToString::to_string),
         score: decision.choice.score,
+        factors: Vec::new(),
         reason: about
             .map_or("the host's own choice", |about| about.reason(decision.choice.reason))
             .to_owned(),
@@ -282,6 +296,7 @@ impl ControlPlane for Control {
             Ok(done) => done,
             Err(error) => return ready(Err(register_refused(&error))),
         };
+        self.hub.rejoin(&mut registry, &changes);
         let write = self.hub.store_member(&id, registry.member(&id));
         drop(registry);
         self.hub.announce(changes);
@@ -338,18 +353,6 @@ impl ControlPlane for Control {
         self.decide(&slot, &query.requirement, &question, query.alternatives)
     }
 
-    fn place(&self, query: &PlaceQuery) -> Result<Decided, ServiceError> {
-        let slot = self.slot_for(Family::Placement, None)?;
-        let question = Question::Placement(PlacementRequest {
-            seed: self.decider.next_seed(),
-            now_ms: self.hub.clock.now().0,
-            needs: query.needs,
-            priority: query.priority,
-        });
-        let requirement = Requirement { needs: query.needs, ..query.requirement.clone() };
-        self.decide(&slot, &requirement, &question, query.alternatives)
-    }
-
     fn route_flow(&self, query: &FlowQuery) -> Result<FlowRoute, ServiceError> {
         let slot = self.slot_for(Family::Routing, query.strategy.as_deref())?;
         let request = RoutingRequest {
@@ -376,14 +379,12 @@ impl ControlPlane for Control {
         if let Some(existing) = self.assignment(&agent) {
             return ready(Ok(existing));
         }
-        let chosen = self.route(&query).and_then(|decided| self.hub.assign(&agent, &decided.member));
-        match chosen {
-            Err(error) => ready(Err(error)),
-            Ok((assignment, write)) => Box::pin(async move {
-                write.await.map_err(|error| store_failed(&error))?;
-                Ok(assignment)
-            }),
-        }
+        let assigned = self.assign_now(&agent, &query.requirement, || self.route(&query));
+        Box::pin(async move {
+            let (assignment, write) = assigned?;
+            write.await.map_err(|error| store_failed(&error))?;
+            Ok(assignment)
+        })
     }
 
     fn unassign(&self, agent: AgentName) -> Pending<Assignment> {
@@ -397,11 +398,11 @@ impl ControlPlane for Control {
     }
 
     fn assignment(&self, agent: &AgentName) -> Option<Assignment> {
-        self.hub.assignments().get(agent).cloned()
+        self.hub.ledger().get(agent).cloned()
     }
 
     fn assignments(&self) -> Vec<Assignment> {
-        self.hub.assignments().iter().cloned().collect()
+        self.hub.ledger().iter().cloned().collect()
     }
 
     fn slots(&self) -> Vec<SlotInfo> {

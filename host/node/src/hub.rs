@@ -8,20 +8,21 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use pilothouse_core::assignment::{Assignment, Assignments};
+use pilothouse_core::assignment::Assignment;
 use pilothouse_core::event::{Event, EventKind, EventLog};
 use pilothouse_core::fleet::Fleet;
 use pilothouse_core::id::{AgentName, MemberId};
-use pilothouse_core::member::{Member, Resources};
-use pilothouse_core::registry::{MemberChange, Registry};
-use pilothouse_core::time::WallMs;
+use pilothouse_core::member::Member;
+use pilothouse_core::placement::commit;
+use pilothouse_core::placement::ledger::{Ledger, Reservation};
+use pilothouse_core::registry::{Change, MemberChange, Registry};
 use pilothouse_store::{Pending, Store, StoreError, Txn, TxnOutcome};
 use pilothouse_transport::service::ServiceError;
-use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
 use crate::clock::Clock;
-use crate::records::{self, MemberRecord, RecordError, decode, encode};
+use crate::records::assignment::AssignmentRecord;
+use crate::records::{self, MemberRecord, decode, encode};
 
 /// Most members and assignments read at start.
 const RECORDS_MAX: usize = 2_000_000;
@@ -37,7 +38,7 @@ pub struct Hub {
     /// The newest snapshot.
     pub fleet: Arc<ArcSwap<Fleet>>,
     registry: Mutex<Registry>,
-    assignments: Mutex<Assignments>,
+    ledger: Mutex<Ledger>,
     events: Mutex<EventLog>,
     followers: broadcast::Sender<Event>,
     seed: u64,
@@ -48,14 +49,6 @@ impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hub").field("store", &self.store).finish_non_exhaustive()
     }
-}
-
-#[derive(Serialize, Deserialize)]
-struct AssignmentRecord {
-    agent: String,
-    member: String,
-    epoch: u64,
-    assigned_at_ms: u64,
 }
 
 impl Hub {
@@ -76,8 +69,9 @@ impl Hub {
         registry.restore(members, clock.now())?;
         let mut assignments = Vec::new();
         for entry in store.range("assignments/", RECORDS_MAX)? {
-            let assignment = read_assignment(&entry.key, decode(&entry.key, &entry.value)?)?;
-            registry.count_assigned(&assignment.member, true, Resources::default());
+            let record = decode::<AssignmentRecord>(&entry.key, &entry.value)?;
+            let assignment = record.into_assignment(&entry.key)?;
+            registry.count_assigned(&assignment.member, true, assignment.claim());
             assignments.push(assignment);
         }
         let fleet = registry.publish().unwrap_or_else(|| registry.published().clone());
@@ -86,7 +80,7 @@ impl Hub {
             store,
             fleet: Arc::new(ArcSwap::from_pointee(fleet)),
             registry: Mutex::new(registry),
-            assignments: Mutex::new(Assignments::restore(assignments)),
+            ledger: Mutex::new(Ledger::restore(assignments)),
             events: Mutex::default(),
             followers: broadcast::channel(FOLLOWERS_BEHIND_MAX).0,
             seed,
@@ -105,9 +99,27 @@ impl Hub {
         lock(&self.registry)
     }
 
-    /// The assignments, for reading.
-    pub fn assignments(&self) -> MutexGuard<'_, Assignments> {
-        lock(&self.assignments)
+    /// Assignments and reservations, for reading. Never take the registry while holding them.
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        lock(&self.ledger)
+    }
+
+    /// One step on registry and ledger together; what it changed is in the snapshot when this returns.
+    pub fn transact<T>(&self, step: impl FnOnce(&mut Registry, &mut Ledger) -> T) -> T {
+        let mut registry = self.registry();
+        let result = step(&mut registry, &mut self.ledger());
+        self.show(&mut registry);
+        result
+    }
+
+    /// Counts the work that is still assigned to members that came back.
+    pub fn rejoin(&self, registry: &mut Registry, changes: &[MemberChange]) {
+        let joined = changes.iter().filter(|change| matches!(change.change, Change::Registered { .. }));
+        for id in joined.filter_map(|change| change.member.as_ref()) {
+            let ledger = self.ledger();
+            let reserved = ledger.reservations().filter(|held| held.member == *id).map(Reservation::claim);
+            registry.set_books(id, ledger.on(id).map(Assignment::claim).chain(reserved));
+        }
     }
 
     /// Announces changes of members.
@@ -134,10 +146,14 @@ impl Hub {
 
     /// Publishes a snapshot, if anything changed.
     pub fn publish(&self) {
-        let mut registry = self.registry();
-        if let Some(fleet) = registry.publish() {
-            // Under the lock, so that an older snapshot never replaces a newer one.
-            self.fleet.store(Arc::new(fleet));
+        self.show(&mut self.registry());
+    }
+
+    /// Under the registry's lock, so that an older snapshot never replaces a newer one.
+    fn show(&self, registry: &mut Registry) {
+        registry.publish();
+        if registry.published().epoch != self.fleet.load().epoch {
+            self.fleet.store(Arc::new(registry.published().clone()));
         }
     }
 
@@ -150,65 +166,21 @@ impl Hub {
         })
     }
 
-    /// Assigns an agent to a member, or moves it there.
-    ///
-    /// # Errors
-    /// [`ServiceError`].
-    pub fn assign(
-        &self,
-        agent: &AgentName,
-        member: &MemberId,
-    ) -> Result<(Assignment, Pending<TxnOutcome>), ServiceError> {
-        let mut registry = self.registry();
-        let mut assignments = self.assignments();
-        let before = assignments.get(agent).map(|old| old.member.clone());
-        let assignment = assignments
-            .assign(agent, member, self.clock.wall())
-            .map_err(|error| ServiceError::Conflict(error.to_string()))?;
-        if let Some(before) = before {
-            registry.count_assigned(&before, false, Resources::default());
-        }
-        registry.count_assigned(member, true, Resources::default());
-        let write =
-            self.store.txn(Txn::put(records::assignment_key(agent), encode(&assignment_record(&assignment))));
-        drop((registry, assignments));
-        self.emit(EventKind::Assigned(assignment.clone()));
-        Ok((assignment, write))
+    /// Queues the record of an assignment. Call it inside [`Hub::transact`].
+    pub fn store_assignment(&self, assignment: &Assignment) -> Pending<TxnOutcome> {
+        let record = encode(&AssignmentRecord::of(assignment));
+        self.store.txn(Txn::put(records::assignment_key(&assignment.agent), record))
     }
 
     /// Takes an agent off its member.
     pub fn unassign(&self, agent: &AgentName) -> Option<(Assignment, Pending<TxnOutcome>)> {
-        let mut registry = self.registry();
-        let assignment = self.assignments().unassign(agent)?;
-        registry.count_assigned(&assignment.member, false, Resources::default());
-        let write = self.store.txn(Txn::delete(records::assignment_key(agent)));
-        drop(registry);
+        let (assignment, write) = self.transact(|registry, ledger| {
+            let assignment = commit::unassign(registry, ledger, agent)?;
+            Some((assignment, self.store.txn(Txn::delete(records::assignment_key(agent)))))
+        })?;
         self.emit(EventKind::Unassigned(assignment.clone()));
         Some((assignment, write))
     }
-}
-
-fn assignment_record(assignment: &Assignment) -> AssignmentRecord {
-    let Assignment { agent, member, epoch, assigned_at } = assignment;
-    AssignmentRecord {
-        agent: agent.to_string(),
-        member: member.to_string(),
-        epoch: *epoch,
-        assigned_at_ms: assigned_at.0,
-    }
-}
-
-fn read_assignment(key: &str, record: AssignmentRecord) -> Result<Assignment, RecordError> {
-    let bad = |error: pilothouse_core::id::IdError| RecordError::Value {
-        key: key.to_owned(),
-        problem: error.to_string(),
-    };
-    Ok(Assignment {
-        agent: AgentName::parse(&record.agent).map_err(bad)?,
-        member: MemberId::parse(&record.member).map_err(bad)?,
-        epoch: record.epoch,
-        assigned_at: WallMs(record.assigned_at_ms),
-    })
 }
 
 /// What a caller is told when the store did not take a change.

@@ -17,7 +17,7 @@ pub(crate) fn text(hub: &Hub, slots: &Slots) -> String {
     family(&mut out, "pilothouse_fleet_epoch", "gauge", "Version of the fleet snapshot.");
     let _ = writeln!(out, "pilothouse_fleet_epoch {}", hub.fleet.load().epoch);
     family(&mut out, "pilothouse_assignments", "gauge", "Agents assigned.");
-    let _ = writeln!(out, "pilothouse_assignments {}", hub.assignments().iter().len());
+    let _ = writeln!(out, "pilothouse_assignments {}", hub.ledger().iter().len());
     family(
         &mut out,
         "pilothouse_decisions_total",

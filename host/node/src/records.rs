@@ -6,6 +6,8 @@
 //! Invariant: what a release wrote, every later one reads: fields are only added, with a default. Unknown fields are
 //! kept out of memory but do not stop a start (a newer release may have written them).
 
+pub(crate) mod assignment;
+
 use std::collections::BTreeSet;
 
 use pilothouse_core::id::{AgentName, Label, MemberId};
@@ -85,6 +87,10 @@ pub(crate) struct MemberRecord {
     #[serde(default)]
     services: Vec<String>,
     #[serde(default)]
+    compliance: Vec<String>,
+    #[serde(default)]
+    accelerator_model: Option<String>,
+    #[serde(default)]
     cost_per_hour: Option<f32>,
     #[serde(default)]
     carbon_g_per_kwh: Option<f32>,
@@ -119,6 +125,8 @@ impl MemberRecord {
             weight: registration.weight,
             capabilities: names(&registration.capabilities),
             services: names(&registration.services),
+            compliance: names(&registration.compliance),
+            accelerator_model: registration.accelerator_model.as_ref().map(ToString::to_string),
             cost_per_hour: known(registration.cost_per_hour),
             carbon_g_per_kwh: known(registration.carbon_g_per_kwh),
             resources: [
@@ -158,6 +166,8 @@ impl MemberRecord {
             weight: self.weight,
             capabilities: self.capabilities.iter().map(label).collect::<Result<_, _>>()?,
             services: self.services.iter().map(label).collect::<Result<_, _>>()?,
+            compliance: self.compliance.iter().map(label).collect::<Result<_, _>>()?,
+            accelerator_model: self.accelerator_model.as_ref().map(label).transpose()?,
             cost_per_hour: self.cost_per_hour.unwrap_or(f32::NAN),
             carbon_g_per_kwh: self.carbon_g_per_kwh.unwrap_or(f32::NAN),
             resources: Resources { cpu_millis, memory_mib, storage_mib, accelerator_millis },
@@ -172,6 +182,7 @@ impl MemberRecord {
             load: Default::default(),
             assigned: 0,
             used: Resources::default(),
+            granted: Default::default(),
             reported_at: None,
             registered_at: WallMs(self.registered_at_ms),
             last_seen: WallMs(self.last_seen_ms),

@@ -17,17 +17,19 @@ use pilothouse_engine::{Budget, Cache, Compiler, Runtime};
 use pilothouse_member::Probe;
 use pilothouse_store::{Embedded, Store, Txn};
 use pilothouse_transport::server::{self, Limits, Protection};
+use pilothouse_transport::service::placement::PlacementPlane as _;
 use pilothouse_transport::service::{Activation, ControlPlane as _};
 use pilothouse_transport::tls;
 use tokio::sync::mpsc;
 
 use crate::blobs::Blobs;
 use crate::clock::Clock;
-use crate::config::{BudgetConfig, Config, ThresholdsConfig, TlsConfig};
+use crate::config::{BudgetConfig, Config, RebalanceConfig, RebalanceMode, ThresholdsConfig, TlsConfig};
 use crate::control::Control;
 use crate::decide::Decider;
 use crate::decide::log::DecisionLog;
 use crate::hub::Hub;
+use crate::placement::Rebalancing;
 use crate::policy_dir::{DEBOUNCE_MS, PolicyDir};
 use crate::scaling::{Groups, Webhook};
 use crate::slots::library::Library;
@@ -84,6 +86,7 @@ pub async fn start(config: &Config, program: Option<std::path::PathBuf>) -> anyh
     let Incoming { reports, calls } = incoming;
     spawn_loops(config, &control, reports, &mut tasks);
     spawn_scaling(&control, calls, &mut tasks);
+    spawn_rebalancing(config, &control, &mut tasks);
     let limits = Limits {
         connections_max: config.server.connections_max,
         header_timeout: Duration::from_millis(config.server.header_timeout_ms),
@@ -170,7 +173,8 @@ fn open(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<
         }
     };
     let groups = Arc::new(Groups::open(Arc::clone(&hub), webhook)?);
-    Ok((Control { hub, slots, decider, groups, node_id }, Incoming { reports, calls }))
+    let rebalancing = Arc::new(Rebalancing::new(config.rebalance.rules()));
+    Ok((Control { hub, slots, decider, groups, rebalancing, node_id }, Incoming { reports, calls }))
 }
 
 fn budget(family: Family, config: &BudgetConfig) -> Budget {
@@ -222,6 +226,8 @@ async fn register_self(config: &Config, control: &Control, address: SocketAddr) 
         weight: 1.0,
         capabilities: Default::default(),
         services: Default::default(),
+        compliance: Default::default(),
+        accelerator_model: None,
         cost_per_hour: f32::NAN,
         carbon_g_per_kwh: f32::NAN,
         resources: probe.resources(),
@@ -250,6 +256,7 @@ fn spawn_loops(
     tasks.spawn("tick", move |mut stop| async move {
         while stop.sleep(Duration::from_millis(250)).await {
             tick_registry(&hub).await;
+            crate::placement::release_over(&hub);
             slots.tick().await;
         }
     });
@@ -286,6 +293,33 @@ fn spawn_loops(
         let (control, poll) = (control.clone(), Duration::from_millis(config.policies.poll_interval_ms));
         tasks.spawn("policy-folder", move |stop| watch_folder(dir, control, poll, stop));
     }
+}
+
+/// At the end of every window the fleet is looked at; what follows is as configured.
+fn spawn_rebalancing(config: &Config, control: &Control, tasks: &mut TaskSet) {
+    let RebalanceConfig { mode, window_ms, .. } = config.rebalance;
+    if mode == RebalanceMode::Off {
+        return;
+    }
+    let control = control.clone();
+    tasks.spawn("rebalance", move |mut stop| async move {
+        while stop.sleep(Duration::from_millis(window_ms)).await {
+            for kind in [MemberKind::Cluster, MemberKind::Node] {
+                let watching = control.clone();
+                let plan = tokio::task::spawn_blocking(move || watching.watch_balance(kind)).await;
+                match plan {
+                    Ok(Some(Ok(plan))) if mode == RebalanceMode::Execute && !plan.moves.is_empty() => {
+                        if let Err(error) = control.execute(plan.id).await {
+                            tracing::warn!(%error, plan = %plan.id, "a rebalancing plan was not executed");
+                        }
+                    }
+                    Ok(Some(Err(error))) => tracing::warn!(%error, "no rebalancing plan could be made"),
+                    Ok(_) => {}
+                    Err(error) => tracing::error!(%error, "looking at the balance ended"),
+                }
+            }
+        }
+    });
 }
 
 /// Groups look at the time as often as their shortest period allows; what they decide is carried out here.

@@ -3,6 +3,8 @@
 //! Invariant: reads and decisions answer at once; what must be durable answers with a future that resolves after it is. No
 //! wire format is known here.
 
+pub mod placement;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use pilothouse_core::assignment::Assignment;
 use pilothouse_core::eligible::{NoneEligible, Requirement};
 use pilothouse_core::event::Event;
 use pilothouse_core::id::{AgentName, DecisionId, Digest, Label, MemberId};
-use pilothouse_core::member::{LoadReport, Member, MemberKind, Registration, Resources};
+use pilothouse_core::member::{LoadReport, Member, MemberKind, Registration};
 use pilothouse_core::policy::fault::FaultKind;
 use pilothouse_core::policy::request::ScalingSample;
 use pilothouse_core::policy::{Description, Family, Usage};
@@ -65,6 +67,12 @@ pub enum ServiceError {
     /// A policy was refused; the text says why and what to do.
     #[error("the policy was refused: {0}")]
     PolicyRefused(String),
+    /// Others were faster every time; try again.
+    #[error("others took the chosen places first, {tries} times in a row; try again")]
+    Contended {
+        /// How often it was tried.
+        tries: usize,
+    },
     /// The host has too much to do.
     #[error("the server is busy; try again")]
     Busy,
@@ -102,19 +110,6 @@ pub struct RouteQuery {
     pub alternatives: u32,
 }
 
-/// A question for a workload's place.
-#[derive(Debug, Clone, Default)]
-pub struct PlaceQuery {
-    /// What it demands.
-    pub requirement: Requirement,
-    /// What it takes.
-    pub needs: Resources,
-    /// Higher is more important.
-    pub priority: i32,
-    /// How many alternatives to rank.
-    pub alternatives: u32,
-}
-
 /// One answer.
 #[derive(Debug, Clone)]
 pub struct Decided {
@@ -132,6 +127,8 @@ pub struct Decided {
     pub region: Option<String>,
     /// Score by the policy.
     pub score: f32,
+    /// Names and values of the score's parts, if alternatives were asked for.
+    pub factors: Vec<(String, f32)>,
     /// The policy's reason.
     pub reason: String,
     /// The policy; `native` = the host's own choice.
@@ -327,7 +324,7 @@ pub struct Identity {
 }
 
 /// What a control plane can be asked.
-pub trait ControlPlane: Send + Sync + 'static {
+pub trait ControlPlane: placement::PlacementPlane + Send + Sync + 'static {
     /// Who answers.
     fn identity(&self) -> Identity;
     /// Whether it can take requests; the text says why not.
@@ -370,11 +367,6 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// # Errors
     /// [`ServiceError`].
     fn route(&self, query: &RouteQuery) -> Result<Decided, ServiceError>;
-    /// Where does this workload live?
-    ///
-    /// # Errors
-    /// [`ServiceError`].
-    fn place(&self, query: &PlaceQuery) -> Result<Decided, ServiceError>;
     /// Which members serve this flow?
     ///
     /// # Errors

@@ -25,6 +25,8 @@ pub fn registration(index: u32) -> anyhow::Result<Registration> {
         weight: 1.0,
         capabilities: BTreeSet::new(),
         services: BTreeSet::new(),
+        compliance: BTreeSet::new(),
+        accelerator_model: None,
         cost_per_hour: 1.0 + (index % 7) as f32,
         carbon_g_per_kwh: f32::NAN,
         resources: Resources { cpu_millis: 8_000, memory_mib: 32_768, ..Resources::default() },

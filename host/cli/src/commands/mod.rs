@@ -4,7 +4,9 @@ mod bench;
 mod config;
 mod demo;
 mod events;
+mod grammar;
 mod inspect;
+mod place;
 mod remote;
 mod serve;
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::{grammar, place};
 use crate::args::{
     ClusterCommand, Command, GroupCommand, NodeCommand, PolicyCommand, ScaleCommand, SlotCommand,
 };
@@ -90,14 +91,9 @@ pub(super) fn run(client: &Client, command: Command) -> anyhow::Result<Report> {
             });
             flow(client.post("/api/v1/flows", &body)?)
         }
-        Command::Place(args) => {
-            let body = json!({
-                "needs": { "cpu_millis": args.cpu_millis, "memory_mib": args.memory_mib },
-                "alternatives": args.alternatives,
-                "requirement": { "preferred_region": args.region, "required_capabilities": args.capabilities },
-            });
-            decision(client.post("/api/v1/place", &body)?)
-        }
+        Command::Place(args) => place::run(client, &args)?,
+        Command::Rebalance(command) => place::rebalance(client, command)?,
+        Command::Reservation(command) => place::reservation(client, &command)?,
         Command::Assign(args) => {
             let body =
                 json!({ "agent_name": args.agent, "services": args.services, "strategy": args.strategy });
@@ -135,6 +131,9 @@ fn cluster(client: &Client, command: ClusterCommand) -> anyhow::Result<Report> {
                 "max_agents": args.max_agents,
                 "weight": args.weight,
                 "capabilities": args.capabilities,
+                "compliance": args.compliance,
+                "accelerator_model": args.accelerator_model,
+                "resources": grammar::spec(&args.resources)?,
                 "cost_per_hour": args.cost_per_hour,
                 "carbon_g_per_kwh": args.carbon_g_per_kwh,
             });
@@ -170,6 +169,9 @@ fn node(client: &Client, command: NodeCommand) -> anyhow::Result<Report> {
                 "capabilities": args.capabilities,
                 "region": args.region,
                 "zone": args.zone,
+                "compliance": args.compliance,
+                "accelerator_model": args.accelerator_model,
+                "resources": grammar::spec(&args.resources)?,
             });
             let line = format!("registered {}", args.id);
             Report::new(client.post("/api/cluster/nodes", &body)?, line)

@@ -7,28 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{EligibleClass, Filter, NoneEligible, Requirement};
-use crate::device::{DEVICES_MILLIS_MAX, Devices};
+use super::matcher::{FILTERS, Matcher, bits, round_trips};
+use super::{EligibleClass, NoneEligible, Requirement};
 use crate::fleet::Fleet;
-use crate::fleet::block::Block;
-use crate::fleet::column::{BIT_WORDS, BLOCK_ROWS, Column};
 use crate::fleet::facts::Interner;
-use crate::fleet::geography::SAME_ZONE_RTT_MS;
-use crate::member::{MemberKind, Resources};
 
 /// Most classes kept: what an instance of a policy holds as well.
 pub const CLASSES_MAX: usize = 64;
-
-const FILTERS: [Filter; 8] = [
-    Filter::Kind,
-    Filter::Availability,
-    Filter::Breaker,
-    Filter::Capacity,
-    Filter::Capability,
-    Filter::Service,
-    Filter::Region,
-    Filter::Resources,
-];
 
 #[derive(Debug)]
 struct Entry {
@@ -69,16 +54,16 @@ impl Classes {
                 return if entry.class.count > 0 {
                     Ok(Arc::clone(&entry.class))
                 } else {
-                    Err(none_eligible(fleet, requirement))
+                    Err(NoneEligible::of(fleet, requirement))
                 };
             }
         }
         let class = self.compute(fleet, requirement, asked);
-        if class.count > 0 { Ok(class) } else { Err(none_eligible(fleet, requirement)) }
+        if class.count > 0 { Ok(class) } else { Err(NoneEligible::of(fleet, requirement)) }
     }
 
     fn compute(&self, fleet: &Fleet, requirement: &Requirement, asked: u64) -> Arc<EligibleClass> {
-        let eligible = Matcher::new(fleet, requirement).eligible();
+        let eligible = Matcher::new(fleet, requirement).rows(&FILTERS);
         let rtt_ms = round_trips(fleet, requirement);
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         let Kept { entries, next_id, next_version } = &mut *kept;
@@ -119,15 +104,6 @@ impl Classes {
     }
 }
 
-/// The filter that cut a row, if one did.
-#[must_use]
-pub fn explain(fleet: &Fleet, requirement: &Requirement, row: u32) -> Option<Filter> {
-    let (index, lane) = crate::fleet::split(row);
-    let matcher = Matcher::new(fleet, requirement);
-    let block = fleet.blocks.get(index)?;
-    FILTERS.into_iter().find(|&filter| matcher.passes(block, filter) >> lane & 1 == 0)
-}
-
 fn build(
     id: u32,
     version: u64,
@@ -159,176 +135,44 @@ fn same_times(a: Option<&[f32]>, b: Option<&[f32]>) -> bool {
     }
 }
 
-fn bits<'a>(
-    names: &Interner,
-    wanted: impl Iterator<Item = &'a crate::id::Label>,
-) -> ([u64; BIT_WORDS], bool) {
-    let mut words = [0; BIT_WORDS];
-    let mut all_known = true;
-    for name in wanted {
-        let bit = names.find(name.as_str()).map(|bit| bit as usize);
-        match bit.and_then(|bit| words.get_mut(bit / 64).map(|word| (word, bit % 64))) {
-            Some((word, shift)) => *word |= 1 << shift,
-            None => all_known = false,
-        }
+impl EligibleClass {
+    /// One row alone, for what the host decides itself. They share number 0; give each its own version.
+    #[must_use]
+    pub fn only(fleet: &Fleet, requirement: &Requirement, row: u32, version: u64) -> Arc<Self> {
+        let (index, lane) = crate::fleet::split(row);
+        let eligible = (0..fleet.blocks.len()).map(|block| u64::from(block == index) << lane).collect();
+        build(0, version, &Arc::new(requirement.clone()), eligible, round_trips(fleet, requirement), fleet)
     }
-    (words, all_known)
 }
 
-fn round_trips(fleet: &Fleet, requirement: &Requirement) -> Option<Vec<f32>> {
-    let source = requirement.source_region.as_ref()?;
-    let mut by_region: BTreeMap<u32, f32> = BTreeMap::new();
-    let zone = fleet.names.symbol(requirement.source_zone.as_ref());
-    let rows = 0..fleet.rows;
-    Some(
-        rows.map(|row| {
-            let Some(facts) = fleet.facts(row) else { return f32::NAN };
-            let Some((block, lane)) = fleet.block(row) else { return f32::NAN };
-            if zone != 0 && block.u32(Column::Zone, lane) == zone && facts.region.as_ref() == Some(source) {
-                return SAME_ZONE_RTT_MS;
+impl NoneEligible {
+    /// Which filter cut whom.
+    #[must_use]
+    pub fn of(fleet: &Fleet, requirement: &Requirement) -> Self {
+        let matcher = Matcher::new(fleet, requirement);
+        let mut left: Vec<u64> = fleet.blocks.iter().map(|block| block.present).collect();
+        let mut cut = Vec::new();
+        for filter in FILTERS {
+            let mut lost = 0;
+            for (index, left) in left.iter_mut().enumerate() {
+                let passed = *left & matcher.passes(index, filter);
+                lost += (*left & !passed).count_ones();
+                *left = passed;
             }
-            let measure = || facts.region.as_ref().map_or(f32::NAN, |to| fleet.geography.rtt_ms(source, to));
-            *by_region.entry(block.u32(Column::Region, lane)).or_insert_with(measure)
-        })
-        .collect(),
-    )
-}
-
-fn none_eligible(fleet: &Fleet, requirement: &Requirement) -> NoneEligible {
-    let matcher = Matcher::new(fleet, requirement);
-    let mut left: Vec<u64> = fleet.blocks.iter().map(|block| block.present).collect();
-    let mut cut = Vec::new();
-    for filter in FILTERS {
-        let mut lost = 0;
-        for (block, left) in fleet.blocks.iter().zip(&mut left) {
-            let passed = *left & matcher.passes(block, filter);
-            lost += (*left & !passed).count_ones();
-            *left = passed;
-        }
-        if lost > 0 {
-            cut.push((filter, lost));
-        }
-    }
-    let unknown = |names: &Interner, wanted: &std::collections::BTreeSet<crate::id::Label>| -> Vec<String> {
-        wanted.iter().filter(|name| names.find(name.as_str()).is_none()).map(ToString::to_string).collect()
-    };
-    let mut unknown_names = unknown(&fleet.names.capabilities, &requirement.capabilities);
-    unknown_names.extend(unknown(&fleet.names.services, &requirement.services));
-    NoneEligible { members: fleet.members(), cut, unknown_names }
-}
-
-/// A requirement with its names resolved against a snapshot.
-struct Matcher<'a> {
-    fleet: &'a Fleet,
-    requirement: &'a Requirement,
-    capabilities: ([u64; BIT_WORDS], bool),
-    services: ([u64; BIT_WORDS], bool),
-    cluster: Option<u32>,
-    allowed: Vec<u32>,
-    denied: Vec<u32>,
-}
-
-impl<'a> Matcher<'a> {
-    fn new(fleet: &'a Fleet, requirement: &'a Requirement) -> Self {
-        let symbols = &fleet.names.symbols;
-        let find = |labels: &std::collections::BTreeSet<crate::id::Label>| {
-            labels.iter().map(|label| symbols.find(label.as_str()).unwrap_or(u32::MAX)).collect()
-        };
-        Self {
-            fleet,
-            requirement,
-            capabilities: bits(&fleet.names.capabilities, requirement.capabilities.iter()),
-            services: bits(&fleet.names.services, requirement.services.iter()),
-            cluster: requirement.cluster.as_ref().map(|id| symbols.find(id.as_str()).unwrap_or(u32::MAX)),
-            allowed: find(&requirement.allowed_regions),
-            denied: find(&requirement.denied_regions),
-        }
-    }
-
-    fn eligible(&self) -> Vec<u64> {
-        self.fleet
-            .blocks
-            .iter()
-            .map(|block| {
-                FILTERS.into_iter().fold(block.present, |left, filter| match left {
-                    0 => 0,
-                    _ => left & self.passes(block, filter),
-                })
-            })
-            .collect()
-    }
-
-    /// Rows of a block that pass one filter, whatever the others say.
-    fn passes(&self, block: &Block, filter: Filter) -> u64 {
-        let Requirement { kind, excluded, needs, .. } = self.requirement;
-        match filter {
-            Filter::Kind => {
-                let kinds = match kind {
-                    None => !0,
-                    Some(MemberKind::Cluster) => block.clusters,
-                    Some(MemberKind::Orchestrator) => block.orchestrators,
-                    Some(MemberKind::Node) => !(block.clusters | block.orchestrators),
-                };
-                let cluster = self
-                    .cluster
-                    .map_or(!0, |cluster| lanes(|lane| block.u32(Column::Cluster, lane) == cluster));
-                kinds
-                    & cluster
-                    & if excluded.is_empty() { !0 } else { lanes(|lane| !self.is_excluded(block, lane)) }
+            if lost > 0 {
+                cut.push((filter, lost));
             }
-            Filter::Availability => block.available,
-            Filter::Breaker => !block.breaker_open,
-            Filter::Capacity => !block.full,
-            Filter::Capability => has_bits(block, Column::Capabilities, &self.capabilities),
-            Filter::Service => has_bits(block, Column::Services, &self.services),
-            Filter::Region if self.allowed.is_empty() && self.denied.is_empty() => !0,
-            Filter::Region => lanes(|lane| {
-                let region = block.u32(Column::Region, lane);
-                (self.allowed.is_empty() || self.allowed.contains(&region)) && !self.denied.contains(&region)
-            }),
-            Filter::Resources if *needs == Resources::default() => !0,
-            Filter::Resources => lanes(|lane| has_room(block, lane, needs)),
         }
+        let unknown =
+            |names: &Interner, wanted: &std::collections::BTreeSet<crate::id::Label>| -> Vec<String> {
+                wanted
+                    .iter()
+                    .filter(|name| names.find(name.as_str()).is_none())
+                    .map(ToString::to_string)
+                    .collect()
+            };
+        let mut unknown_names = unknown(&fleet.names.capabilities, &requirement.capabilities);
+        unknown_names.extend(unknown(&fleet.names.services, &requirement.services));
+        Self { members: fleet.members(), cut, unknown_names }
     }
-
-    fn is_excluded(&self, block: &Block, lane: usize) -> bool {
-        let facts = block.facts.get(lane).and_then(Option::as_ref);
-        facts.is_some_and(|facts| self.requirement.excluded.contains(&facts.id))
-    }
-}
-
-fn lanes(test: impl Fn(usize) -> bool) -> u64 {
-    (0..BLOCK_ROWS).fold(0, |bits, lane| bits | u64::from(test(lane)) << lane)
-}
-
-fn has_bits(block: &Block, column: Column, (wanted, all_known): &([u64; BIT_WORDS], bool)) -> u64 {
-    if !all_known {
-        return 0;
-    }
-    if *wanted == [0; BIT_WORDS] {
-        return !0;
-    }
-    lanes(|lane| block.bits(column, lane).iter().zip(wanted).all(|(have, need)| need & !have == 0))
-}
-
-/// Members whose totals are unknown (0) are not held to them.
-fn has_room(block: &Block, lane: usize, needs: &Resources) -> bool {
-    let fits = |total: Column, free: Column, need: u32| {
-        need == 0
-            || block.u32(total, lane) == 0 && total != Column::AcceleratorMillisTotal
-            || block.u32(free, lane) >= need
-    };
-    fits(Column::CpuMillisTotal, Column::CpuMillisFree, needs.cpu_millis)
-        && fits(Column::MemoryMibTotal, Column::MemoryMibFree, needs.memory_mib)
-        && fits(Column::StorageMibTotal, Column::StorageMibFree, needs.storage_mib)
-        && fits(Column::AcceleratorMillisTotal, Column::AcceleratorMillisFree, needs.accelerator_millis)
-        && has_devices(block, lane, needs.accelerator_millis)
-}
-
-/// Half a device here and half a device there are not a whole one. Members with more devices than are told apart are
-/// held to the sum alone.
-fn has_devices(block: &Block, lane: usize, needs_millis: u32) -> bool {
-    needs_millis == 0
-        || block.u32(Column::AcceleratorMillisTotal, lane) > DEVICES_MILLIS_MAX
-        || Devices::from_words(block.bits(Column::AcceleratorDevices, lane)).take(needs_millis).is_some()
 }

@@ -4,6 +4,7 @@
 //! when they changed. A filter that empties the set names itself. Ranking is not here: that is a policy's.
 
 mod classes;
+mod matcher;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +13,11 @@ use crate::fleet::column::BIT_WORDS;
 use crate::id::{Label, MemberId};
 use crate::member::{MemberKind, Resources};
 
-pub use classes::{CLASSES_MAX, Classes, explain};
+pub use classes::{CLASSES_MAX, Classes};
+pub use matcher::{could_host, explain, hosts};
+
+/// A set of rows: bit `row % 64` of word `row / 64`.
+pub type Rows = Arc<[u64]>;
 
 /// What a request demands of a member, and what it would like. Equal values share a class.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +36,21 @@ pub struct Requirement {
     pub allowed_regions: BTreeSet<Label>,
     /// Never these regions.
     pub denied_regions: BTreeSet<Label>,
+    /// If not empty, only these zones.
+    pub allowed_zones: BTreeSet<Label>,
+    /// Never these zones.
+    pub denied_zones: BTreeSet<Label>,
+    /// Must be certified for all of these.
+    pub compliance: BTreeSet<Label>,
+    /// If not empty, its accelerators must be of one of these models.
+    pub accelerator_models: BTreeSet<Label>,
+    /// Longest time to reach it, ms: the round trip from the source region, or without one its own response time.
+    /// A member whose time is unknown does not meet it.
+    pub latency_max_ms: Option<u32>,
+    /// Least health, percent: healthy is 100, degraded or unknown 50, unhealthy 0.
+    pub health_min_percent: u32,
+    /// Only these rows: what rules about other workloads leave ([`crate::placement::relation`]).
+    pub within: Option<Rows>,
     /// Never these members.
     pub excluded: BTreeSet<MemberId>,
     /// Must have this much free (only members with known totals are checked).
@@ -75,15 +95,23 @@ impl EligibleClass {
 
     /// Eligible rows in ascending order.
     pub fn rows(&self) -> impl Iterator<Item = u32> + '_ {
-        self.eligible.iter().zip(0u32..).flat_map(|(&word, index)| {
-            let mut left = word;
-            std::iter::from_fn(move || {
-                let lane = (left != 0).then(|| left.trailing_zeros())?;
-                left &= left - 1;
-                Some(index * 64 + lane)
-            })
-        })
+        self.eligible.iter().zip(0u32..).flat_map(|(&word, index)| lanes(word, index))
     }
+}
+
+/// Rows whose bits are set, in ascending order.
+fn set_rows(words: Rows) -> impl Iterator<Item = u32> {
+    (0..words.len())
+        .zip(0u32..)
+        .flat_map(move |(index, number)| lanes(words.get(index).copied().unwrap_or(0), number))
+}
+
+fn lanes(mut left: u64, index: u32) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let lane = (left != 0).then(|| left.trailing_zeros())?;
+        left &= left - 1;
+        Some(index * 64 + lane)
+    })
 }
 
 /// The step of filtering that a member did not pass, in the order in which they are applied.
@@ -103,6 +131,18 @@ pub enum Filter {
     Service,
     /// Is in a region that is denied or not allowed.
     Region,
+    /// Is in a zone that is denied or not allowed.
+    Zone,
+    /// Is not certified.
+    Compliance,
+    /// Has accelerators of another model.
+    Accelerator,
+    /// Is not healthy enough.
+    Health,
+    /// Is too far away, or nobody knows how far.
+    Latency,
+    /// A rule about other workloads (affinity, spread) keeps the workload away.
+    Relation,
     /// Has not enough free resources.
     Resources,
 }

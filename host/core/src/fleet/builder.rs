@@ -15,7 +15,6 @@ use super::geography::Geography;
 use super::live::Live;
 use super::{Fleet, split};
 use crate::breaker::Breaker;
-use crate::device::Devices;
 use crate::id::Label;
 use crate::member::{Health, Member, MemberKind, Registration};
 
@@ -69,6 +68,21 @@ impl FleetBuilder {
         }
         self.names_changed = true;
         Ok(())
+    }
+
+    /// A copy with live counts of its own.
+    #[must_use]
+    pub fn what_if(&self) -> Self {
+        let live = Arc::new(Live::default());
+        (0..self.rows).for_each(|row| live.copy_from(self.live(), row));
+        Self {
+            master: self.master.clone(),
+            dirty: self.dirty.clone(),
+            published: Fleet { live, ..self.published.clone() },
+            names: self.names.clone(),
+            names_changed: self.names_changed,
+            rows: self.rows,
+        }
     }
 
     /// Live counts of all snapshots.
@@ -178,6 +192,8 @@ fn write_identity(block: &mut Block, lane: usize, member: &Member, (region, zone
         zone: registration.zone.clone(),
         cluster: registration.cluster.clone(),
         capabilities: registration.capabilities.iter().cloned().collect(),
+        compliance: registration.compliance.clone(),
+        accelerator_model: registration.accelerator_model.clone(),
         identity: identity(registration.id.as_str()),
     };
     block.set_u64(Column::Identity, lane, facts.identity);
@@ -226,7 +242,7 @@ fn write_load(block: &mut Block, lane: usize, member: &Member) {
     ] {
         block.set_u32(column, lane, value);
     }
-    let devices = Devices::free_of(load.devices, accelerators_free);
+    let devices = member.free_devices();
     block.set_bits(Column::AcceleratorDevices, lane, devices.words());
     block.set_u64(Column::ReportedAtMs, lane, member.reported_at.map_or(0, |at| at.0));
 }

@@ -1,6 +1,6 @@
 //! What stands behind a row: the texts that columns only hold as numbers, and geography.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{Label, MemberId};
 
@@ -25,6 +25,10 @@ pub struct MemberFacts {
     pub cluster: Option<MemberId>,
     /// Sorted names of its capabilities.
     pub capabilities: Vec<Label>,
+    /// What it is certified for.
+    pub compliance: BTreeSet<Label>,
+    /// Model of its accelerators.
+    pub accelerator_model: Option<Label>,
     /// Stable hash of the id ([`identity`]).
     pub identity: u64,
 }

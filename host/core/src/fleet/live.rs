@@ -47,6 +47,15 @@ impl Live {
         }
     }
 
+    /// Takes over what another count says of a row.
+    pub fn copy_from(&self, other: &Self, row: u32) {
+        for (to, from) in [(&self.in_flight, &other.in_flight), (&self.gates, &other.gates)] {
+            if let (Some(to), Some(from)) = (to.get(row as usize), from.get(row as usize)) {
+                to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Sets the breaker's gate: `None` = closed circuit (no limit), `Some(n)` = at most `n` more trials.
     pub fn set_gate(&self, row: u32, trials: Option<u32>) {
         if let Some(gate) = self.gates.get(row as usize) {

@@ -17,7 +17,7 @@ pub(super) struct Entry {
 }
 
 /// All entries.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Entries {
     by_id: BTreeMap<MemberId, Entry>,
     by_endpoint: BTreeMap<String, MemberId>,

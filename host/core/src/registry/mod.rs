@@ -13,13 +13,14 @@ mod stats;
 mod tests;
 
 use crate::breaker::{Breaker, Input};
+use crate::device::Devices;
 use crate::fleet::Fleet;
 use crate::fleet::builder::FleetBuilder;
 use crate::fleet::facts::{TooManyNames, mix};
 use crate::fleet::geography::Geography;
 use crate::fleet::live::MEMBERS_MAX;
 use crate::id::MemberId;
-use crate::member::{Health, LoadReport, Member, MemberKind, Registration, Resources, Role, Status};
+use crate::member::{Claim, Health, LoadReport, Member, MemberKind, Registration, Resources, Role, Status};
 use crate::time::{Now, WallMs};
 
 pub use change::{Change, MemberChange, Removal};
@@ -193,6 +194,7 @@ impl Registry {
                     load: LoadReport::default(),
                     assigned: 0,
                     used: Resources::default(),
+                    granted: Devices::default(),
                     reported_at: None,
                     registered_at: wall,
                     last_seen: wall,
@@ -337,20 +339,47 @@ impl Registry {
     }
 
     /// Counts work that the host assigned to a member (or took from it, with `taken = false`).
-    pub fn count_assigned(&mut self, id: &MemberId, taken: bool, needs: Resources) {
+    pub fn count_assigned(&mut self, id: &MemberId, taken: bool, claim: Claim) {
         let Some(entry) = self.entries.get_mut(id) else { return };
-        let count = if taken { u32::saturating_add } else { u32::saturating_sub };
-        entry.member.assigned = count(entry.member.assigned, 1);
-        let used = &mut entry.member.used;
-        used.cpu_millis = count(used.cpu_millis, needs.cpu_millis);
-        used.memory_mib = count(used.memory_mib, needs.memory_mib);
-        used.storage_mib = count(used.storage_mib, needs.storage_mib);
-        used.accelerator_millis = count(used.accelerator_millis, needs.accelerator_millis);
+        let (member, Claim { needs, devices }) = (&mut entry.member, claim);
+        if taken {
+            member.assigned = member.assigned.saturating_add(1);
+            (member.used, member.granted) = (member.used.plus(needs), member.granted.plus(devices));
+        } else {
+            member.assigned = member.assigned.saturating_sub(1);
+            (member.used, member.granted) = (member.used.less(needs), member.granted.less(devices));
+        }
         // From here on the count is in `assigned`, no longer in flight.
         if taken {
             self.builder.live().finish(entry.member.row, 1);
         }
         self.rewrite(id);
+    }
+
+    /// Sets what the host assigned to a member: for one that came back while its work was still assigned to it.
+    pub fn set_books(&mut self, id: &MemberId, claims: impl Iterator<Item = Claim>) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        let member = &mut entry.member;
+        (member.assigned, member.used, member.granted) = Default::default();
+        for Claim { needs, devices } in claims {
+            member.assigned = member.assigned.saturating_add(1);
+            (member.used, member.granted) = (member.used.plus(needs), member.granted.plus(devices));
+        }
+        self.rewrite(id);
+    }
+
+    /// A copy in which changes can be tried: nothing that happens in it is seen by decisions.
+    #[must_use]
+    pub fn what_if(&self) -> Self {
+        Self {
+            rules: self.rules,
+            entries: self.entries.clone(),
+            builder: self.builder.what_if(),
+            emptied: self.emptied.clone(),
+            free: self.free.clone(),
+            next_row: self.next_row,
+            mass_loss: self.mass_loss,
+        }
     }
 
     /// One member.

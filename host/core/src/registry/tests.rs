@@ -29,6 +29,8 @@ fn cluster(name: &str, endpoint: &str) -> Registration {
         weight: 1.0,
         capabilities: BTreeSet::from([Label::parse("gpu").unwrap()]),
         services: BTreeSet::new(),
+        compliance: BTreeSet::new(),
+        accelerator_model: None,
         cost_per_hour: f32::NAN,
         carbon_g_per_kwh: f32::NAN,
         resources: Resources::default(),
@@ -246,7 +248,9 @@ fn devices_come_from_the_report_less_what_was_placed_since_else_from_the_total()
     let fit = [500, 600, 601, 1_000].map(|needs| eligible(&world, needs));
     assert_eq!(fit, [true, true, false, false], "shares on different devices are not one device");
     let half = Resources { accelerator_millis: 500, ..Resources::default() };
-    world.registry.count_assigned(&id("a"), true, half);
-    world.registry.count_assigned(&id("a"), true, Resources { accelerator_millis: 900, ..half });
+    let claim = |needs, devices| Claim { needs, devices: Devices::new(devices) };
+    let more = Resources { accelerator_millis: 900, ..half };
+    world.registry.count_assigned(&id("a"), true, claim(half, [500, 0]));
+    world.registry.count_assigned(&id("a"), true, claim(more, [0, 900]));
     assert_eq!(free(&mut world), Devices::new([600, 0]), "the books leave 600");
 }

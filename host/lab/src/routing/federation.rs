@@ -102,6 +102,8 @@ fn registration(id: &MemberId, cost_per_hour: f32, capacity: u32) -> Registratio
         weight: 1.0,
         capabilities: BTreeSet::new(),
         services: BTreeSet::new(),
+        compliance: BTreeSet::new(),
+        accelerator_model: None,
         cost_per_hour,
         carbon_g_per_kwh: f32::NAN,
         resources: Resources::default(),

@@ -74,7 +74,11 @@ pub fn parse(text: &str) -> Result<Config, ConfigError> {
 /// # Errors
 /// [`ConfigError::Value`] for the first bad one.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
-    let Config { server, registry, policies, scaling, federation, regions, rtt } = config;
+    let Config { server, registry, policies, scaling, rebalance, federation, regions, rtt } = config;
+    rebalance.rules().check().map_err(|error| {
+        let key = format!("rebalance.{}", error.field.replace('_', "-"));
+        bad(&key, error.value, &format!("use {} to {}", error.low, error.high))
+    })?;
     if let Some(url) = &scaling.webhook
         && !(url.starts_with("http://") || url.starts_with("https://"))
     {

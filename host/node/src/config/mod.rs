@@ -9,6 +9,7 @@ mod document;
 mod federation;
 mod load;
 mod policies;
+mod rebalance;
 mod regions;
 mod registry;
 mod scaling;
@@ -21,6 +22,7 @@ pub use document::{default_toml, schema_json};
 pub use federation::{FederationConfig, PeerConfig};
 pub use load::{ConfigError, check, load, parse};
 pub use policies::{BudgetConfig, PoliciesConfig};
+pub use rebalance::{RebalanceConfig, RebalanceMode};
 pub use regions::{RegionConfig, RttConfig};
 pub use registry::{HealthConfig, RegistryConfig, ThresholdsConfig};
 pub use scaling::ScalingConfig;
@@ -40,6 +42,8 @@ pub struct Config {
     pub scaling: ScalingConfig,
     /// Orchestrator federation: who this host is to its peers, and which peers it dials.
     pub federation: FederationConfig,
+    /// Rebalancing: when to act, and how much.
+    pub rebalance: RebalanceConfig,
     /// Regions with their coordinates, by name: `[regions.us-east-1]`. Needed for distances that nobody measured.
     pub regions: std::collections::BTreeMap<String, RegionConfig>,
     /// Measured round-trip times between regions.

@@ -177,6 +177,27 @@ impl Decider {
         Ok(Decided { decision, candidates: answer.candidates, fleet })
     }
 
+    /// Records a choice that the host made itself: the only row of a class.
+    pub fn by_host(&self, fleet: &Fleet, class: Arc<EligibleClass>, started_ns: u64) -> Option<Decision> {
+        let choice = Choice { row: class.rows().next()?, score: 0.0, reason: 0 };
+        let decision = Decision {
+            id: self.log.next_id(),
+            at: self.clock.wall(),
+            generation: None,
+            link: Link::Native,
+            member: Arc::clone(fleet.facts(choice.row)?),
+            class,
+            epoch: fleet.epoch,
+            seed: 0,
+            session: None,
+            choice,
+            faults: Vec::new(),
+            took_ns: self.clock.nanos().saturating_sub(started_ns),
+        };
+        self.log.push(decision.clone());
+        Some(decision)
+    }
+
     /// Routes one flow: shares over members, and who takes over when they fail.
     ///
     /// # Errors

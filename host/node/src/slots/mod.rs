@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pilothouse_core::event::EventKind;
 use pilothouse_core::id::Label;
-use pilothouse_core::policy::Family;
 use pilothouse_core::policy::state::SlotState;
+use pilothouse_core::policy::{Family, Policy};
 use pilothouse_core::slot::{Command, Event, Outcome, Revision, SlotId, SlotMachine, Ticket};
 use pilothouse_engine::{Budget, Pool, PoolConfig};
 use pilothouse_store::{Pending, TxnOutcome};
@@ -322,11 +322,27 @@ impl Slots {
         (serving, seats)
     }
 
+    /// A single seat of what serves in a slot, for questions about a fleet that is not the real one. It shares nothing with
+    /// the seats that serve: an instance that has seen another fleet must never decide on the real one.
+    pub fn rehearsal(&self, id: &SlotId) -> Result<Option<Arc<dyn Policy>>, String> {
+        let Some(revision) =
+            self.live(id).and_then(|slot| Some(slot.chain().active.as_ref()?.label.revision.clone()))
+        else {
+            return Ok(None);
+        };
+        let pool = self.pool_of(&revision, Arc::new(SlotState::default()), 1)?;
+        Ok(Some(Arc::new(pool)))
+    }
+
     fn pool(&self, revision: &Revision, state: Arc<SlotState>) -> Result<Pool, String> {
+        self.pool_of(revision, state, self.seats)
+    }
+
+    fn pool_of(&self, revision: &Revision, state: Arc<SlotState>, seats: usize) -> Result<Pool, String> {
         let loaded = self.library.get(revision.id.component).map_err(|error| error.to_string())?;
         let family = loaded.loaded.family();
         let budget = self.budgets.get(&family).copied().unwrap_or_else(|| Budget::of(family));
-        let config = PoolConfig { seats: self.seats, budget, state, seed: self.hub.random() };
+        let config = PoolConfig { seats, budget, state, seed: self.hub.random() };
         Pool::new(Arc::clone(&loaded.loaded), &revision.settings, config).map_err(|error| error.to_string())
     }
 

@@ -51,6 +51,8 @@ pub(super) fn registration(request: wire::RegisterClusterRequest) -> Result<Regi
         weight: weight.unwrap_or(1.0),
         capabilities: present.map(|(name, _)| label("capabilities", name)).collect::<Result<_, _>>()?,
         services: Default::default(),
+        compliance: Default::default(),
+        accelerator_model: None,
         cost_per_hour: cost_per_hour.unwrap_or(f32::NAN),
         carbon_g_per_kwh: carbon_g_per_kwh.unwrap_or(f32::NAN),
         resources: Resources::default(),

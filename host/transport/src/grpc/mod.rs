@@ -69,6 +69,7 @@ fn status(error: &ServiceError) -> Status {
             Status::failed_precondition(text)
         }
         ServiceError::Full | ServiceError::Busy => Status::resource_exhausted(text),
+        ServiceError::Contended { .. } => Status::aborted(text),
         ServiceError::StoreFailed(_) => Status::unavailable(text),
         ServiceError::Unimplemented(_) => Status::unimplemented(text),
     }

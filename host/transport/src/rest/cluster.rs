@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use pilothouse_core::assignment::Assignment;
 use pilothouse_core::eligible::Requirement;
-use pilothouse_core::member::{LoadReport, Member, MemberKind, Registration, Resources, Role, Status};
+use pilothouse_core::member::{LoadReport, Member, MemberKind, Registration, Role, Status};
 use pilothouse_core::policy::Family;
 use pilothouse_core::slot::SlotId;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::Plane;
 use super::error::Problem;
 use super::extract::{Body, Query, agent_name, labels, member_id, optional_label};
+use super::v1::members::ResourcesBody;
 use super::views::{self, ClusterNodesView, ClusterStatsView, NodeView};
 use crate::service::{Activation, RouteQuery, ServiceError};
 
@@ -96,6 +97,14 @@ pub(crate) struct NodeBody {
     max_agents: Option<u32>,
     #[serde(default)]
     services: Vec<String>,
+    /// What it is certified for, for example `gdpr`.
+    #[serde(default)]
+    compliance: Vec<String>,
+    /// Model of its accelerators.
+    accelerator_model: Option<String>,
+    /// What it has in all; 0 = unknown, not enforced.
+    #[serde(default)]
+    resources: ResourcesBody,
     #[serde(default)]
     capabilities: Vec<String>,
     role: Option<String>,
@@ -140,9 +149,11 @@ pub(crate) async fn register(State(plane): State<Plane>, Body(body): Body<NodeBo
         weight: body.weight.unwrap_or(1.0),
         capabilities: labels("capabilities", &body.capabilities)?,
         services: labels("services", &body.services)?,
+        compliance: labels("compliance", &body.compliance)?,
+        accelerator_model: optional_label("accelerator_model", body.accelerator_model.as_deref())?,
         cost_per_hour: f32::NAN,
         carbon_g_per_kwh: f32::NAN,
-        resources: Resources::default(),
+        resources: body.resources.into(),
     };
     Ok(Json((&plane.register(registration).await?).into()))
 }
@@ -216,7 +227,7 @@ pub(crate) struct AssignmentView {
 }
 
 impl AssignmentView {
-    fn of(plane: &Plane, assignment: &Assignment) -> Self {
+    pub(super) fn of(plane: &Plane, assignment: &Assignment) -> Self {
         let gone = plane.member(&assignment.member).is_none_or(|member| member.status == Status::Offline);
         Self {
             agent_name: assignment.agent.to_string(),

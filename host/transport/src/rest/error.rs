@@ -65,7 +65,7 @@ impl From<ServiceError> for Problem {
     fn from(error: ServiceError) -> Self {
         let status = match &error {
             ServiceError::NotFound { .. } => StatusCode::NOT_FOUND,
-            ServiceError::Conflict(_) => StatusCode::CONFLICT,
+            ServiceError::Conflict(_) | ServiceError::Contended { .. } => StatusCode::CONFLICT,
             ServiceError::Invalid { .. } => StatusCode::BAD_REQUEST,
             ServiceError::PolicyRefused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             ServiceError::NoneEligible(_) | ServiceError::Full | ServiceError::Declined { .. } => {

@@ -41,7 +41,7 @@ pub(crate) type Plane = Arc<dyn ControlPlane>;
 
 /// All routes, and what they are to programs.
 fn described() -> (Router<Plane>, OpenApi) {
-    use v1::{decisions, groups, members, policies, slots};
+    use v1::{decisions, groups, members, placements, policies, rebalance, slots};
     let uploads = OpenApiRouter::new()
         .routes(routes!(policies::list, policies::load))
         .layer(DefaultBodyLimit::max(COMPONENT_BYTES_MAX));
@@ -62,7 +62,13 @@ fn described() -> (Router<Plane>, OpenApi) {
         .routes(routes!(members::list_nodes))
         .routes(routes!(members::node, members::unregister_node))
         .routes(routes!(decisions::route))
-        .routes(routes!(decisions::place))
+        .routes(routes!(placements::place))
+        .routes(routes!(placements::place_bulk))
+        .routes(routes!(placements::reservations))
+        .routes(routes!(placements::confirm))
+        .routes(routes!(placements::release))
+        .routes(routes!(rebalance::suggest, rebalance::plans))
+        .routes(routes!(rebalance::execute))
         .routes(routes!(decisions::flow))
         .routes(routes!(decisions::outcome))
         .routes(routes!(decisions::list))

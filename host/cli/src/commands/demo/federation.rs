@@ -38,6 +38,8 @@ pub(super) async fn register(control: &Control) -> anyhow::Result<()> {
                 .map(|name| Label::parse(name))
                 .collect::<Result<_, _>>()?,
             services: Default::default(),
+            compliance: Default::default(),
+            accelerator_model: None,
             cost_per_hour: site.cost_per_hour,
             carbon_g_per_kwh: site.carbon_g_per_kwh,
             resources: Resources {

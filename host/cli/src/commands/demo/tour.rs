@@ -11,11 +11,13 @@ use pilothouse_core::eligible::Requirement;
 use pilothouse_core::fleet::facts::mix;
 use pilothouse_core::id::Label;
 use pilothouse_core::member::{MemberKind, Resources};
+use pilothouse_core::placement::Terms;
 use pilothouse_core::policy::Family;
 use pilothouse_core::slot::{Happening, SlotId};
 use pilothouse_lab::world::SITES;
 use pilothouse_node::control::Control;
-use pilothouse_transport::service::{Activation, ControlPlane as _, PlaceQuery, RouteQuery};
+use pilothouse_transport::service::placement::{PlaceQuery, PlacementPlane as _};
+use pilothouse_transport::service::{Activation, ControlPlane as _, RouteQuery};
 
 use crate::output::{data, note};
 
@@ -37,7 +39,7 @@ const QUIET: u64 = 200_000;
 /// Runs the tour; `false` if something did not hold.
 pub(super) async fn run(control: &Control) -> anyhow::Result<bool> {
     strategies(control)?;
-    placement(control)?;
+    placement(control).await?;
     let swapped = tokio::task::block_in_place(|| swap_under_load(control))?;
     let quarantined = bad_policy(control).await?;
     Ok(swapped && quarantined)
@@ -115,14 +117,15 @@ fn distance_ms(control: &Control, from: &str, to: &str) -> f64 {
     f64::from(control.hub.fleet.load().geography.rtt_ms(&from, &to))
 }
 
-fn placement(control: &Control) -> anyhow::Result<()> {
+async fn placement(control: &Control) -> anyhow::Result<()> {
     note("\n2. Three workloads placed by multi-factor, with the parts of the score");
     let mut table = table(&["USERS IN", "NEEDS", "PLACED IN", "SCORE", "NEXT BEST", "ITS PARTS"]);
     for (source, cpu_millis) in [("europe-west4", 4_000), ("asia-south1", 500), ("us-west1", 16_000)] {
         let needs = Resources { cpu_millis, memory_mib: 8_192, ..Resources::default() };
-        let query =
-            PlaceQuery { requirement: requirement(source, None)?, needs, priority: 0, alternatives: 1 };
-        let decided = control.place(&query)?;
+        let requirement = Requirement { needs, ..requirement(source, None)? };
+        let terms = Terms { requirement, ..Terms::default() };
+        let query = PlaceQuery { terms, alternatives: 1, ..PlaceQuery::default() };
+        let decided = control.place(query).await?.decided;
         let next = decided.alternatives.first();
         let parts = next.map(|next| {
             let parts = next.factors.iter().map(|(name, value)| format!("{name} {value:.2}"));

@@ -3,19 +3,18 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use pilothouse_core::eligible::Requirement;
 use pilothouse_core::id::DecisionId;
 use pilothouse_core::member::MemberKind;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
-use super::members::ResourcesBody;
+use super::requirement::RequirementBody;
 use crate::rest::Plane;
 use crate::rest::error::Problem;
-use crate::rest::extract::{Body, Query, labels, member_id, optional_label};
+use crate::rest::extract::{Body, Query, member_id};
 use crate::rest::views::{DecidedView, DecisionsView, FlowView};
-use crate::service::{FlowQuery, PlaceQuery, RouteQuery, ServiceError};
+use crate::service::{FlowQuery, RouteQuery, ServiceError};
 
 /// Least urgent traffic class.
 const TRAFFIC_CLASS_MAX: u8 = 7;
@@ -23,53 +22,6 @@ const TRAFFIC_CLASS_MAX: u8 = 7;
 const LATENCY_GOAL_MS_MAX: f32 = 60_000.0;
 /// Most decisions listed at once.
 const LIMIT_MAX: usize = 1_000;
-
-/// Who may be chosen at all.
-#[derive(Deserialize, Serialize, Default, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct RequirementBody {
-    /// `cluster` (default), `node` or `any`.
-    kind: Option<String>,
-    cluster: Option<String>,
-    required_capabilities: Vec<String>,
-    preferred_capabilities: Vec<String>,
-    services: Vec<String>,
-    allowed_regions: Vec<String>,
-    denied_regions: Vec<String>,
-    /// Members that must not be chosen, for example because they were tried.
-    excluded: Vec<String>,
-    /// Where the request comes from.
-    preferred_region: Option<String>,
-    source_zone: Option<String>,
-}
-
-impl RequirementBody {
-    fn parse(self, default_kind: Option<MemberKind>) -> Result<Requirement, Problem> {
-        let kind = match self.kind.as_deref() {
-            None => default_kind,
-            Some("cluster") => Some(MemberKind::Cluster),
-            Some("node") => Some(MemberKind::Node),
-            Some("any") => None,
-            Some(other) => {
-                let problem = format!("`{}` is not a kind; use cluster, node or any", other.escape_debug());
-                return Err(ServiceError::Invalid { field: "kind".to_owned(), problem }.into());
-            }
-        };
-        Ok(Requirement {
-            kind,
-            cluster: self.cluster.as_deref().map(member_id).transpose()?,
-            capabilities: labels("required_capabilities", &self.required_capabilities)?,
-            preferred_capabilities: labels("preferred_capabilities", &self.preferred_capabilities)?,
-            services: labels("services", &self.services)?,
-            allowed_regions: labels("allowed_regions", &self.allowed_regions)?,
-            denied_regions: labels("denied_regions", &self.denied_regions)?,
-            excluded: self.excluded.iter().map(|id| member_id(id)).collect::<Result<_, _>>()?,
-            needs: Default::default(),
-            source_region: optional_label("preferred_region", self.preferred_region.as_deref())?,
-            source_zone: optional_label("source_zone", self.source_zone.as_deref())?,
-        })
-    }
-}
 
 /// A task that needs a member now.
 #[derive(Deserialize, Default, ToSchema)]
@@ -91,26 +43,6 @@ pub(crate) async fn route(State(plane): State<Plane>, Body(body): Body<RouteBody
     let RouteBody { task_type: _, strategy, session, alternatives, requirement } = body;
     let requirement = requirement.parse(Some(MemberKind::Cluster))?;
     let decided = plane.route(&RouteQuery { requirement, strategy, session, alternatives })?;
-    Ok(Json((&decided).into()))
-}
-
-/// A workload that needs a home.
-#[derive(Deserialize, Default, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct PlaceBody {
-    needs: ResourcesBody,
-    /// Higher is more important.
-    priority: i32,
-    alternatives: u32,
-    requirement: RequirementBody,
-}
-
-/// Where does this workload live?
-#[utoipa::path(post, path = "/api/v1/place", request_body = PlaceBody, responses((status = 200, body = DecidedView)))]
-pub(crate) async fn place(State(plane): State<Plane>, Body(body): Body<PlaceBody>) -> Answer<DecidedView> {
-    let PlaceBody { needs, priority, alternatives, requirement } = body;
-    let requirement = requirement.parse(Some(MemberKind::Cluster))?;
-    let decided = plane.place(&PlaceQuery { requirement, needs: needs.into(), priority, alternatives })?;
     Ok(Json((&decided).into()))
 }
 

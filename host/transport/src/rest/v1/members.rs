@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use pilothouse_core::device::{DEVICE_MILLIS, DEVICES_MAX, Devices};
 use pilothouse_core::member::{LoadReport, MemberKind, Registration, Resources, Role};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -48,6 +49,11 @@ pub(crate) struct ClusterBody {
     capabilities: Vec<String>,
     #[serde(default)]
     services: Vec<String>,
+    /// What it is certified for, for example `gdpr`.
+    #[serde(default)]
+    compliance: Vec<String>,
+    /// Model of its accelerators.
+    accelerator_model: Option<String>,
     cost_per_hour: Option<f32>,
     carbon_g_per_kwh: Option<f32>,
     #[serde(default)]
@@ -55,7 +61,7 @@ pub(crate) struct ClusterBody {
 }
 
 /// What a member has, or a workload takes.
-#[derive(Deserialize, Serialize, Default, Clone, Copy, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, Default, Clone, Copy, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ResourcesBody {
     cpu_millis: u32,
@@ -68,6 +74,13 @@ pub(crate) struct ResourcesBody {
 impl From<ResourcesBody> for Resources {
     fn from(body: ResourcesBody) -> Self {
         let ResourcesBody { cpu_millis, memory_mib, storage_mib, accelerator_millis } = body;
+        Self { cpu_millis, memory_mib, storage_mib, accelerator_millis }
+    }
+}
+
+impl From<Resources> for ResourcesBody {
+    fn from(resources: Resources) -> Self {
+        let Resources { cpu_millis, memory_mib, storage_mib, accelerator_millis } = resources;
         Self { cpu_millis, memory_mib, storage_mib, accelerator_millis }
     }
 }
@@ -93,6 +106,8 @@ pub(crate) async fn register(
         weight: body.weight.unwrap_or(1.0),
         capabilities: labels("capabilities", &body.capabilities)?,
         services: labels("services", &body.services)?,
+        compliance: labels("compliance", &body.compliance)?,
+        accelerator_model: optional_label("accelerator_model", body.accelerator_model.as_deref())?,
         cost_per_hour: body.cost_per_hour.unwrap_or(f32::NAN),
         carbon_g_per_kwh: body.carbon_g_per_kwh.unwrap_or(f32::NAN),
         resources: body.resources.into(),
@@ -166,6 +181,9 @@ pub(crate) struct LoadBody {
     queue_depth: Option<u32>,
     latency_ms: Option<f32>,
     error_rate: Option<f32>,
+    /// Free thousandths of each accelerator device, at most 16.
+    #[schema(max_items = 16)]
+    free_devices: Option<Vec<u16>>,
 }
 
 /// Takes a load report; the answer says what the host makes of it.
@@ -185,7 +203,9 @@ pub(crate) async fn report(
         queue_depth,
         latency_ms,
         error_rate,
+        free_devices,
     } = body;
+    let devices = free_devices.as_deref().map(devices).transpose()?;
     let report = LoadReport {
         cpu,
         memory,
@@ -196,7 +216,20 @@ pub(crate) async fn report(
         queue_depth,
         latency_ms,
         error_rate,
+        devices,
         ..LoadReport::default()
     };
     Ok(Json(plane.report(&member_id(&id)?, &report)?.into()))
+}
+
+/// What is free of each device, checked.
+fn devices(free_millis: &[u16]) -> Result<Devices, ServiceError> {
+    let problem = if free_millis.len() > DEVICES_MAX {
+        format!("there are {} devices; at most {DEVICES_MAX} are told apart", free_millis.len())
+    } else if let Some(millis) = free_millis.iter().find(|&&millis| millis > DEVICE_MILLIS) {
+        format!("{millis} is more than one device ({DEVICE_MILLIS})")
+    } else {
+        return Ok(Devices::new(free_millis.iter().copied()));
+    };
+    Err(ServiceError::Invalid { field: "free_devices".to_owned(), problem })
 }

@@ -3,7 +3,10 @@
 pub(crate) mod decisions;
 pub(crate) mod groups;
 pub(crate) mod members;
+pub(crate) mod placements;
 pub(crate) mod policies;
+pub(crate) mod rebalance;
+mod requirement;
 pub(crate) mod slots;
 
 use axum::Json;

@@ -2,6 +2,7 @@
 
 use pilothouse_core::event::{Event, EventKind};
 use pilothouse_core::orchestrator::Notice;
+use pilothouse_core::placement::ledger::Reservation;
 use pilothouse_core::registry::Change;
 use pilothouse_core::scaling::Why;
 use serde::Serialize;
@@ -48,6 +49,23 @@ impl From<&Event> for EventView {
                 Some(assignment.agent.to_string()),
                 json!({ "member": assignment.member.as_str() }),
             ),
+            EventKind::Evicted(assignment, by) => (
+                "agent.evicted".to_owned(),
+                Some(assignment.agent.to_string()),
+                json!({ "member": assignment.member.as_str(), "by": by.as_str() }),
+            ),
+            EventKind::Reserved(held) => ("reservation.made".to_owned(), None, reservation(held)),
+            EventKind::Released(held) => ("reservation.released".to_owned(), None, reservation(held)),
+            EventKind::Planned(plan) => (
+                "rebalance.planned".to_owned(),
+                Some(plan.id.to_string()),
+                json!({ "moves": plan.moves.len(), "before": plan.before.ratio(), "after": plan.after.ratio() }),
+            ),
+            EventKind::Rebalanced(summary) => (
+                "rebalance.executed".to_owned(),
+                Some(summary.plan.to_string()),
+                json!({ "moved": summary.moved.len(), "failed": summary.failed.len() }),
+            ),
             EventKind::Scaled(group, change) => {
                 let why = match &change.why {
                     Why::Advice(_) => "advice",
@@ -82,6 +100,10 @@ fn notice_parts(notice: &Notice) -> (&'static str, Value) {
             ("broadcast", json!({ "topic": topic, "data": data }))
         }
     }
+}
+
+fn reservation(held: &Reservation) -> Value {
+    json!({ "reservation": held.id.0, "member": held.member.as_str() })
 }
 
 fn change_parts(change: &Change) -> (&'static str, Value) {

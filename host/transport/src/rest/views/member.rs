@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{ServingView, health_name, number, role_name, status_name, time};
+use crate::rest::v1::members::ResourcesBody;
 
 /// A cluster or a node.
 #[derive(Debug, Serialize, ToSchema)]
@@ -33,6 +34,12 @@ pub(crate) struct MemberView {
     max_agents: u32,
     capabilities: Vec<String>,
     services: Vec<String>,
+    compliance: Vec<String>,
+    accelerator_model: Option<String>,
+    /// What it has in all; 0 = unknown.
+    resources: ResourcesBody,
+    /// What the host assigned and reserved of it.
+    used: ResourcesBody,
     cost_per_hour: Option<f32>,
     carbon_g_per_kwh: Option<f32>,
     load: LoadView,
@@ -82,6 +89,10 @@ impl From<&Member> for MemberView {
             max_agents: member.capacity(),
             capabilities: registration.capabilities.iter().map(ToString::to_string).collect(),
             services: registration.services.iter().map(ToString::to_string).collect(),
+            compliance: registration.compliance.iter().map(ToString::to_string).collect(),
+            accelerator_model: label(&registration.accelerator_model),
+            resources: registration.resources.into(),
+            used: member.used.into(),
             cost_per_hour: number(registration.cost_per_hour),
             carbon_g_per_kwh: number(registration.carbon_g_per_kwh),
             load: LoadView {

@@ -7,7 +7,9 @@ mod decision;
 mod event;
 mod group;
 mod member;
+mod placement;
 mod policy;
+mod rebalance;
 mod slot;
 
 use pilothouse_core::member::{Health, Role, Status};
@@ -20,7 +22,9 @@ pub(crate) use group::{GroupView, GroupsView};
 pub(crate) use member::{
     ClustersView, MemberView, NodesView, ReportedView, StatusSlotView, StatusView, UnregisteredView,
 };
+pub(crate) use placement::{BulkView, PlacedView, ReservationView, ReservationsView};
 pub(crate) use policy::{LoadedView, PoliciesView, PolicyView};
+pub(crate) use rebalance::{PlanView, PlansView, RebalancedView};
 pub(crate) use slot::{HistoriesView, HistoryView, ServingView, SlotView, SlotsView};
 
 pub(crate) fn time(at: WallMs) -> String {
