@@ -133,6 +133,9 @@ pub(crate) struct ServeArgs {
     /// File with the bearer token.
     #[arg(long)]
     pub(crate) token_file: Option<PathBuf>,
+    /// Let the host's clock run so many times as fast, for rehearsals; only on loopback.
+    #[arg(long)]
+    pub(crate) time_factor: Option<u32>,
     /// Write the address to this file when ready.
     #[arg(long)]
     pub(crate) ready_file: Option<PathBuf>,
