@@ -95,6 +95,12 @@ impl Connection {
         matches!(self.link, Link::Up(Up { ended: false, .. }))
     }
 
+    /// Whether a socket is being opened.
+    #[must_use]
+    pub fn is_dialing(&self) -> bool {
+        self.link == Link::Dialing
+    }
+
     /// Whether the peer may be given work.
     #[must_use]
     pub fn is_healthy(&self) -> bool {

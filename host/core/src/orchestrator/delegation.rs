@@ -98,6 +98,10 @@ pub struct Record {
     pub deadline: Now,
     /// Peers that did not take it.
     pub(super) tried: BTreeSet<OrchestratorId>,
+    /// How often somebody was chosen and did not take it.
+    pub(super) tries: usize,
+    /// What the last of them said.
+    pub(super) refusal: Option<Refusal>,
     pub(super) weight: usize,
     pub(super) started_at: Option<Now>,
 }

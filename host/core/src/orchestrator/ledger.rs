@@ -27,10 +27,11 @@ const FINISHED_KEPT: usize = 1_000;
 const RESULT_KEPT_BYTES: usize = 16 << 10;
 /// Orchestrators that a task may pass.
 pub const PASSED_MAX: usize = 8;
-/// Peers that are asked, one after the other, to take a task.
+/// Members and peers that are asked, one after the other, to take a task.
 pub const TRIES_MAX: usize = 3;
 /// Longest time that a task may take, ms.
 const TIMEOUT_MS_MAX: u64 = 24 * 3_600_000;
+
 /// All delegations.
 #[derive(Debug, Clone)]
 pub struct Ledger {
@@ -78,6 +79,11 @@ impl Ledger {
         self.records.get(key)
     }
 
+    /// Delegations that a peer was asked to take, or has.
+    pub fn at(&self, peer: &OrchestratorId) -> impl Iterator<Item = &Key> {
+        self.forwarded.iter().filter(move |((at, _), _)| at == peer).map(|(_, key)| key)
+    }
+
     /// Delegations that are not finished.
     #[must_use]
     pub fn live(&self) -> usize {
@@ -96,12 +102,13 @@ impl Ledger {
             LedgerEvent::Ask { origin, delegation } => self.ask(origin, *delegation, now),
             LedgerEvent::Chosen(key, executor) => self.chosen(key, executor, now),
             LedgerEvent::NotChosen(key, refusal) if self.stands(&key, &Stage::Choosing) => {
-                self.refuse(&key, refusal)
+                // Who was asked and refused knows more than a list that is empty now.
+                let last = self.records.get_mut(&key).and_then(|record| record.refusal.take());
+                self.refuse(&key, last.unwrap_or(refusal))
             }
-            LedgerEvent::NotAssigned(key, refusal) if self.stands(&key, &Stage::Asked) => {
-                self.refuse(&key, refusal)
-            }
-            LedgerEvent::NotSent(key, refusal) if self.stands(&key, &Stage::Asked) => {
+            LedgerEvent::NotAssigned(key, refusal) | LedgerEvent::NotSent(key, refusal)
+                if self.stands(&key, &Stage::Asked) =>
+            {
                 self.not_taken(&key, refusal)
             }
             // The deadline was faster.
@@ -138,6 +145,8 @@ impl Ledger {
             asked_at: now,
             deadline: now.plus_ms(timeout_ms),
             tried: BTreeSet::new(),
+            tries: 0,
+            refusal: None,
             weight,
             started_at: None,
         };
@@ -294,7 +303,7 @@ impl Ledger {
         commands
     }
 
-    /// A peer has certainly not taken it: the next one is asked.
+    /// Who was chosen has certainly not taken it: the next one is asked, unless it was for that peer alone.
     fn not_taken(&mut self, key: &Key, refusal: Refusal) -> Vec<LedgerCommand> {
         let Some(record) = self.records.get_mut(key).filter(|record| !record.stage.is_final()) else {
             return Vec::new();
@@ -306,10 +315,12 @@ impl Ledger {
             }
             record.tried.insert(place.0);
         }
-        if record.tried.len() >= TRIES_MAX {
+        record.tries += 1;
+        if record.tries >= TRIES_MAX || record.delegation.to != self.settings.own {
             return self.refuse(key, refusal);
         }
         record.stage = Stage::Choosing;
+        record.refusal = Some(refusal);
         let record = record.clone();
         vec![self.choose(&record)]
     }

@@ -168,6 +168,34 @@ fn after_certain_refusals_others_are_asked_and_silence_is_no_refusal() {
 }
 
 #[test]
+fn a_task_for_one_peer_goes_to_no_other_and_the_last_refusal_is_told() {
+    let t = || key("own", "t");
+    let no = || Refusal::new(RefusalKind::Overloaded, "full");
+    let asked = |to: &str| {
+        let delegation = Box::new(Delegation { to: orchestrator(to), ..delegation("own", "t") });
+        LedgerEvent::Ask { origin: orchestrator("own"), delegation }
+    };
+    walk(
+        &mut ledger(),
+        vec![
+            (1, asked("b"), &["choose not own"]),
+            (1, LedgerEvent::Chosen(t(), peer("b")), &["forward b"]),
+            (2, replied("b", Err(no())), &["refuse overloaded"]),
+        ],
+    );
+    let nobody = || Refusal::new(RefusalKind::CapabilityMismatch, "nobody is left");
+    walk(
+        &mut ledger(),
+        vec![
+            (1, asked("own"), &["choose not own"]),
+            (1, LedgerEvent::Chosen(t(), member()), &["assign"]),
+            (1, LedgerEvent::NotAssigned(t(), no()), &["choose not own"]),
+            (2, LedgerEvent::NotChosen(t(), nobody()), &["refuse overloaded"]),
+        ],
+    );
+}
+
+#[test]
 fn a_task_that_takes_too_long_fails_and_frees_what_it_held() {
     let t = || key("a", "t");
     let mut ledger = ledger();

@@ -1,14 +1,16 @@
 //! Orchestrator federation on a running host: feeds core's machines and does what they command.
 //!
-//! sessions -> [`Orchestrators`] (peers under one lock) -> connection machines; delegations -> [`drive`] -> ledger -> policy of the slot
-//! -> member (assignment) | peer (its queue)
+//! sessions -> [`peers`] (under one lock) -> connection machines; delegations -> [`drive`] -> ledger -> policy of the slot ->
+//! member ([`executor`]) | peer (its queue)
 //!
 //! Invariant: a connected peer is a member of kind orchestrator and leaves the registry with its connection. No lock is held while
-//! something waits. A restart forgets delegations; assignments of members stay.
+//! something waits; the registry's is taken after the one here. A restart forgets delegations, and takes them off their members.
 
 mod drive;
+mod executor;
 mod peers;
 mod port;
+mod roster;
 mod run;
 mod told;
 
@@ -17,13 +19,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
 use pilothouse_core::id::{Label, OrchestratorId};
-use pilothouse_core::orchestrator::{Connection, Ledger, LedgerSettings, Offer, Settings};
+use pilothouse_core::orchestrator::{CloseReason, Connection, Ledger, LedgerSettings, Offer, Settings};
+use pilothouse_core::time::Now;
 use pilothouse_transport::orchestrator::client::{self, Target};
 use pilothouse_transport::orchestrator::port::Session;
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, PeerConfig};
 use crate::hub::Hub;
+use executor::{Assigning, TaskExecutor};
 pub(crate) use run::run;
 pub(crate) use told::metrics;
 
@@ -42,14 +46,25 @@ struct Peer {
     /// Whether the configuration names it; others are forgotten when room is needed.
     configured: bool,
     offer: Offer,
-    close: Option<pilothouse_core::orchestrator::CloseReason>,
+    /// Why the session has to end, until it was told.
+    close: Option<CloseReason>,
 }
 
+impl Peer {
+    fn new(connection: Connection, offer: Offer, configured: bool) -> Self {
+        Self { connection, session: None, dialled: false, configured, offer, close: None }
+    }
+}
+
+/// What is under the lock.
 #[derive(Debug)]
 struct State {
     peers: BTreeMap<OrchestratorId, Peer>,
     ledger: Ledger,
+    /// Sockets so far.
     sessions: u64,
+    /// When the registry was last told of every peer.
+    reported: Now,
     stopping: bool,
 }
 
@@ -62,6 +77,7 @@ pub struct Orchestrators {
     settings: Settings,
     targets: BTreeMap<OrchestratorId, Target>,
     places: Arc<Semaphore>,
+    executor: Box<dyn TaskExecutor>,
     state: Mutex<State>,
 }
 
@@ -85,14 +101,7 @@ impl Orchestrators {
             anyhow::ensure!(target.peer != own, "`federation.peers` has this orchestrator itself, `{own}`");
             let capabilities: Result<_, _> = peer.capabilities.iter().map(|text| Label::parse(text)).collect();
             let offer = Offer { capabilities: capabilities?, ..Offer::default() };
-            peers.insert(target.peer.clone(), Peer {
-                connection: Connection::new(settings, true),
-                session: None,
-                dialled: false,
-                configured: true,
-                offer,
-                close: None,
-            });
+            peers.insert(target.peer.clone(), Peer::new(Connection::new(settings, true), offer, true));
             targets.insert(target.peer.clone(), target);
         }
         let ledger = Ledger::new(LedgerSettings {
@@ -101,13 +110,14 @@ impl Orchestrators {
             tokens: federation.tokens,
         });
         Ok(Self {
-            hub,
             own,
             strategy: federation.strategy.clone(),
             settings,
             targets,
             places: Arc::new(Semaphore::new(SOCKETS_MAX)),
-            state: Mutex::new(State { peers, ledger, sessions: 0, stopping: false }),
+            executor: Box::new(Assigning::new(Arc::clone(&hub))),
+            hub,
+            state: Mutex::new(State { peers, ledger, sessions: 0, reported: Now(0), stopping: false }),
         })
     }
 

@@ -1,39 +1,28 @@
-//! Peers come, speak and go: sessions, the connection machines, and the registry that shows them to policies.
+//! Peers come, speak and go: sessions and the connection machines.
+//!
+//! socket's events -> machine of its peer -> commands -> wake of the session | registry | event
 //!
 //! Invariant: at most one session per peer. When two sides dial each other, both keep the socket that the smaller id opened.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pilothouse_core::event::EventKind;
-use pilothouse_core::id::{Label, MemberId, OrchestratorId};
-use pilothouse_core::member::{Health, LoadReport, MemberKind, Registration, Resources, Role};
+use pilothouse_core::id::OrchestratorId;
 use pilothouse_core::orchestrator::{
     Command, Complaint, Condition, Connection, Event, Heartbeat, Message, Notice, Offer, Outgoing, SendError,
 };
 use pilothouse_core::time::Now;
 use pilothouse_transport::orchestrator::client::Target;
-use pilothouse_transport::orchestrator::port::{AttachError, Hello, Next, Session};
+use pilothouse_transport::orchestrator::port::{AttachError, Hello, Letter, Next, Session};
 use tokio::sync::Notify;
 
-use super::{Orchestrators, PEERS_MAX, Peer, State};
+use super::{Orchestrators, PEERS_MAX, Peer, State, told};
 
-/// Capabilities offered to peers.
-const CAPABILITIES_MAX: usize = 64;
-/// What tells members that are peers from others.
-const MEMBER_PREFIX: &str = "orchestrator:";
-
-/// The member that stands for a peer.
-pub(super) fn member_of(peer: &OrchestratorId) -> Option<MemberId> {
-    MemberId::parse(&format!("{MEMBER_PREFIX}{peer}")).ok()
-}
-
-/// The peer that a member stands for.
-pub(super) fn peer_of(member: &MemberId) -> Option<OrchestratorId> {
-    OrchestratorId::parse(member.as_str().strip_prefix(MEMBER_PREFIX)?).ok()
-}
+/// How often the registry is told of every connected peer, ms; a member may be silent for three times as long.
+const REPORT_MS: u64 = 10_000;
 
 impl Orchestrators {
+    /// A socket is open: its peer has a session, and policies can choose it.
     pub(super) fn attach_peer(&self, hello: Hello) -> Result<Session, AttachError> {
         let Hello { peer: id, capabilities, dialled } = hello;
         if id == self.own {
@@ -49,14 +38,8 @@ impl Orchestrators {
         }
         state.sessions += 1;
         let session = Session { peer: id.clone(), number: state.sessions, wake: Arc::new(Notify::new()) };
-        let peer = state.peers.entry(id.clone()).or_insert_with(|| Peer {
-            connection: Connection::new(self.settings, false),
-            session: None,
-            dialled: false,
-            configured: false,
-            offer: Offer::default(),
-            close: None,
-        });
+        let unknown = || Peer::new(Connection::new(self.settings, false), Offer::default(), false);
+        let peer = state.peers.entry(id.clone()).or_insert_with(unknown);
         if let Some(old) = &peer.session {
             let opener = |dialled: bool| if dialled { &self.own } else { &id };
             if peer.dialled != dialled && opener(peer.dialled) < opener(dialled) {
@@ -72,12 +55,13 @@ impl Orchestrators {
         (peer.session, peer.dialled, peer.close) = (Some(session.clone()), dialled, None);
         let commands = peer.connection.step(Event::Opened, now);
         self.carry_out(&id, peer, commands);
+        self.report(&state, Some(&id));
         drop(state);
         self.tell(&id, Notice::Connected);
-        self.report(&id, Condition::Healthy);
         Ok(session)
     }
 
+    /// A socket is closed.
     pub(super) fn detach_peer(&self, session: &Session, failed: Option<String>) {
         let mut state = self.state();
         let Some(peer) = current(&mut state, session) else { return };
@@ -98,7 +82,7 @@ impl Orchestrators {
         }
     }
 
-    /// Something happened to a session that is still its peer's.
+    /// Something happened to a session; `false` if it is no longer its peer's.
     pub(super) fn happened(&self, session: &Session, event: Event) -> bool {
         let mut state = self.state();
         let Some(peer) = current(&mut state, session) else { return false };
@@ -107,41 +91,48 @@ impl Orchestrators {
         true
     }
 
+    /// A heartbeat, or a pong.
     pub(super) fn signed_of_life(&self, session: &Session, heartbeat: Option<Heartbeat>) {
-        if self.happened(session, Event::Alive(heartbeat))
-            && let Some(heartbeat) = heartbeat
-        {
-            self.report(&session.peer, heartbeat.condition);
+        if self.happened(session, Event::Alive(heartbeat)) {
+            self.report(&self.state(), Some(&session.peer));
         }
     }
 
+    /// What a session sends next.
     pub(super) fn next_for(&self, session: &Session) -> Next {
         let now = self.hub.clock.now();
-        let connections = self.connections();
-        let offer = self.own_offer();
-        let mut state = self.state();
-        let Some(peer) = current(&mut state, session) else { return Next::Replaced };
-        if let Some(reason) = peer.close.take() {
-            return Next::Close(reason);
-        }
-        match peer.connection.step(Event::Writable, now).pop() {
-            Some(Command::Transmit(outgoing)) => {
-                let message = match outgoing {
-                    Outgoing::Message(message) => message,
-                    Outgoing::Heartbeat => {
-                        Message::Heartbeat(Heartbeat { condition: own_condition(&offer), connections })
-                    }
-                    Outgoing::Status => Message::Status(Some(offer)),
-                };
-                Next::Send(Box::new(self.letter(&session.peer, &peer.connection, message, now)))
+        let (outgoing, health) = {
+            let mut state = self.state();
+            let Some(peer) = current(&mut state, session) else { return Next::Replaced };
+            if let Some(reason) = peer.close.take() {
+                return Next::Close(reason);
             }
-            Some(Command::Close(reason)) => Next::Close(reason),
-            _ => Next::Wait,
-        }
+            let outgoing = match peer.connection.step(Event::Writable, now).pop() {
+                Some(Command::Transmit(outgoing)) => outgoing,
+                Some(Command::Close(reason)) => return Next::Close(reason),
+                _ => return Next::Wait,
+            };
+            (outgoing, told::health(&peer.connection, &self.hub.clock))
+        };
+        let message = match outgoing {
+            Outgoing::Message(message) => message,
+            Outgoing::Heartbeat => Message::Heartbeat(Heartbeat {
+                condition: own_condition(&self.own_offer()),
+                connections: self.connections(),
+            }),
+            Outgoing::Status => Message::Status(Some(self.own_offer())),
+        };
+        let (from, to, at) = (self.own.clone(), session.peer.clone(), self.hub.clock.wall());
+        Next::Send(Box::new(Letter { message, from, to, at, health }))
     }
 
-    /// Queues a message for a peer, connected or not.
-    pub(super) fn send(&self, to: &OrchestratorId, message: Message, until: Option<Now>) -> Result<bool, SendFailed> {
+    /// Queues a message for a peer; gives whether it is connected now.
+    pub(super) fn send(
+        &self,
+        to: &OrchestratorId,
+        message: Message,
+        until: Option<Now>,
+    ) -> Result<bool, SendFailed> {
         let mut state = self.state();
         let peer = state.peers.get_mut(to).ok_or(SendFailed::Unknown)?;
         let commands = peer.connection.step(Event::Send { message, until }, self.hub.clock.now());
@@ -153,6 +144,7 @@ impl Orchestrators {
         refused.map_or(Ok(peer.connection.is_up()), |error| Err(SendFailed::Refused(error)))
     }
 
+    /// Tells a peer that its message was wrong.
     pub(super) fn complain(&self, session: &Session, complaint: Complaint) {
         tracing::debug!(peer = %session.peer, code = complaint.code, detail = complaint.detail, "a wrong message");
         if self.happened(session, Event::Malformed) {
@@ -161,16 +153,16 @@ impl Orchestrators {
         }
     }
 
+    /// A peer says what it offers.
     pub(super) fn offered(&self, session: &Session, offer: Offer) {
         let mut state = self.state();
         let Some(peer) = current(&mut state, session) else { return };
+        let is_new = peer.offer.capabilities != offer.capabilities || peer.offer.sessions_max != offer.sessions_max;
         peer.offer = offer;
-        if let Err(error) = self.enlist(&session.peer, &peer.offer) {
+        if is_new && let Err(error) = self.enlist(&session.peer, &peer.offer) {
             tracing::warn!(peer = %session.peer, %error, "the peer's offer is not known to policies");
         }
-        let condition = peer.connection.condition();
-        drop(state);
-        self.report(&session.peer, condition);
+        self.report(&state, Some(&session.peer));
     }
 
     /// Lets time pass; gives whom to dial.
@@ -184,6 +176,11 @@ impl Orchestrators {
                 dials.extend(self.targets.get(id).cloned());
             }
             self.carry_out(id, peer, commands);
+        }
+        if now.since_ms(state.reported) >= REPORT_MS {
+            // The registry takes members that nobody reports for lost.
+            self.report(&state, None);
+            state.reported = now;
         }
         dials
     }
@@ -200,19 +197,13 @@ impl Orchestrators {
         state.peers.values().all(|peer| peer.session.is_none())
     }
 
-    /// What sessions and the registry have to know of commands; the rest is the caller's.
+    /// What sessions and followers have to know of commands; the rest is the caller's.
     fn carry_out(&self, id: &OrchestratorId, peer: &mut Peer, commands: Vec<Command>) {
         for command in commands {
             match command {
                 Command::Close(reason) => peer.close = Some(reason),
-                Command::Degraded => {
-                    self.report(id, Condition::Degraded);
-                    self.tell(id, Notice::Degraded);
-                }
-                Command::Recovered => {
-                    self.report(id, Condition::Healthy);
-                    self.tell(id, Notice::Recovered);
-                }
+                Command::Degraded => self.tell(id, Notice::Degraded),
+                Command::Recovered => self.tell(id, Notice::Recovered),
                 Command::Wake | Command::Dial | Command::Transmit(_) | Command::Refuse(_) => {}
             }
             if let Some(session) = &peer.session {
@@ -228,66 +219,6 @@ impl Orchestrators {
     fn connections(&self) -> u32 {
         let open = self.state().peers.values().filter(|peer| peer.session.is_some()).count();
         u32::try_from(open).unwrap_or(u32::MAX)
-    }
-
-    /// What members that take work can do, and how full they are.
-    pub(super) fn own_offer(&self) -> Offer {
-        let registry = self.hub.registry();
-        let mut offer = Offer::default();
-        let members = registry.members().filter(|member| {
-            member.registration.kind != MemberKind::Orchestrator && member.takes_work()
-        });
-        let mut unlimited = false;
-        for member in members {
-            offer.capabilities.extend(member.registration.capabilities.iter().cloned());
-            offer.sessions = offer.sessions.saturating_add(member.active());
-            offer.sessions_max = offer.sessions_max.saturating_add(member.capacity());
-            unlimited |= member.capacity() == 0;
-        }
-        if unlimited {
-            offer.sessions_max = 0;
-        }
-        offer.capabilities = offer.capabilities.into_iter().take(CAPABILITIES_MAX).collect();
-        offer
-    }
-
-    /// Makes a peer a member that policies can choose. It is not stored: it lives with its connection.
-    fn enlist(&self, id: &OrchestratorId, offer: &Offer) -> Result<(), AttachError> {
-        let refused = |problem: String| AttachError::NotAMember(problem);
-        let member = member_of(id).ok_or_else(|| refused(format!("`{id}` is too long")))?;
-        let endpoint = self.targets.get(id).map_or_else(|| member.to_string(), |target| target.url.clone());
-        let registration = registration(member, endpoint, offer);
-        let (now, wall) = (self.hub.clock.now(), self.hub.clock.wall());
-        let registered = self.hub.registry().register(registration, now, wall);
-        let (_, changes) = registered.map_err(|error| refused(error.to_string()))?;
-        self.hub.announce(changes);
-        self.hub.publish();
-        Ok(())
-    }
-
-    fn delist(&self, id: &OrchestratorId) {
-        let gone = member_of(id).and_then(|member| self.hub.registry().unregister(&member));
-        if let Some((_, changes)) = gone {
-            self.hub.announce(changes);
-            self.hub.publish();
-        }
-    }
-
-    /// Tells the registry how a peer is; what it offers was registered.
-    fn report(&self, id: &OrchestratorId, condition: Condition) {
-        let Some(member) = member_of(id) else { return };
-        let health = match condition {
-            Condition::Healthy => Health::Healthy,
-            Condition::Degraded => Health::Degraded,
-            // It asks for nothing new.
-            Condition::Overloaded => Health::Unhealthy,
-        };
-        let report = LoadReport { health: Some(health), ..LoadReport::default() };
-        let (now, wall) = (self.hub.clock.now(), self.hub.clock.wall());
-        if let Ok((_, changes)) = self.hub.registry().report(&member, &report, now, wall) {
-            self.hub.announce(changes);
-        }
-        self.hub.publish();
     }
 }
 
@@ -319,27 +250,6 @@ fn make_room(state: &mut State) -> Result<(), AttachError> {
 }
 
 fn own_condition(offer: &Offer) -> Condition {
-    let full = offer.sessions_max > 0 && offer.sessions >= offer.sessions_max;
-    if full { Condition::Overloaded } else { Condition::Healthy }
-}
-
-fn registration(id: MemberId, endpoint: String, offer: &Offer) -> Registration {
-    let services: BTreeSet<Label> = BTreeSet::new();
-    Registration {
-        id,
-        kind: MemberKind::Orchestrator,
-        endpoint,
-        hostname: String::new(),
-        region: None,
-        zone: None,
-        cluster: None,
-        role: Role::Worker,
-        capacity: offer.sessions_max,
-        weight: 1.0,
-        capabilities: offer.capabilities.clone(),
-        services,
-        cost_per_hour: f32::NAN,
-        carbon_g_per_kwh: f32::NAN,
-        resources: Resources::default(),
-    }
+    let is_full = offer.sessions_max > 0 && offer.sessions >= offer.sessions_max;
+    if is_full { Condition::Overloaded } else { Condition::Healthy }
 }

@@ -3,12 +3,14 @@
 //! Invariant: what is written can be read and is the same; what cannot be read says by a code and a text what is wrong, and
 //! whose message it was. Size and depth are checked before parsing.
 
+mod bounds;
 mod read;
 mod write;
 
 use pilothouse_core::id::OrchestratorId;
 use pilothouse_core::orchestrator::{Complaint, Message};
 
+pub(crate) use bounds::{data, percent, text, word};
 pub use read::decode;
 pub use write::encode;
 
@@ -18,6 +20,9 @@ pub const MESSAGE_BYTES_MAX: usize = 256 << 10;
 pub const NESTING_MAX: usize = 32;
 /// Longest description of a task, and of an error, bytes.
 const TEXT_BYTES_MAX: usize = 16 << 10;
+/// Longest JSON that is carried for others (a result, the data of a broadcast, all open fields of a task together), bytes. With
+/// this and the texts at their bounds a message still fits when it is passed on, even as JSON text inside JSON.
+const DATA_BYTES_MAX: usize = 64 << 10;
 /// Longest short text (kinds, statuses, topics, ids of callbacks), bytes.
 const WORD_BYTES_MAX: usize = 256;
 /// Most capabilities of a message.

@@ -15,7 +15,7 @@ use pilothouse_core::orchestrator::{
 use pilothouse_core::time::WallMs;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
-use crate::service::{Pending, ServiceError};
+use crate::service::Pending;
 
 /// Who is at the other end of a socket.
 #[derive(Debug, Clone)]
@@ -150,7 +150,7 @@ pub struct DelegationInfo {
 /// A task given by an operator or a client of this host.
 #[derive(Debug, Clone)]
 pub struct Submission {
-    /// As a peer would send it; `from` and `to` are set by the host.
+    /// As a peer would send it; `from`, `to` and the task's times are set by the host.
     pub delegation: Delegation,
     /// Only to this peer, connected or not.
     pub to: Option<OrchestratorId>,
@@ -190,7 +190,7 @@ pub trait Federation: Send + Sync + 'static {
     fn next(&self, session: &Session) -> Next;
 
     /// This orchestrator and its peers.
-    fn federation(&self) -> FederationInfo;
+    fn overview(&self) -> FederationInfo;
     /// All delegations that are kept.
     fn delegations(&self) -> Vec<DelegationInfo>;
     /// One delegation; without an origin one that was submitted here.
@@ -205,8 +205,5 @@ pub trait Federation: Send + Sync + 'static {
         progress: Progress,
     ) -> Pending<DelegationInfo>;
     /// Tells every peer.
-    ///
-    /// # Errors
-    /// [`ServiceError`].
-    fn tell_all(&self, broadcast: Broadcast) -> Result<Sent, ServiceError>;
+    fn tell_all(&self, broadcast: Broadcast) -> Sent;
 }

@@ -41,7 +41,7 @@ pub(crate) type Plane = Arc<dyn ControlPlane>;
 
 /// All routes, and what they are to programs.
 fn described() -> (Router<Plane>, OpenApi) {
-    use v1::{decisions, groups, members, placements, policies, rebalance, slots};
+    use v1::{decisions, groups, members, orchestrator as federation, placements, policies, rebalance, slots};
     let uploads = OpenApiRouter::new()
         .routes(routes!(policies::list, policies::load))
         .layer(DefaultBodyLimit::max(COMPONENT_BYTES_MAX));
@@ -83,6 +83,11 @@ fn described() -> (Router<Plane>, OpenApi) {
         .routes(routes!(groups::one, groups::remove))
         .routes(routes!(groups::sample))
         .routes(routes!(groups::scale))
+        .routes(routes!(federation::peers))
+        .routes(routes!(federation::tasks, federation::delegate))
+        .routes(routes!(federation::task))
+        .routes(routes!(federation::progress))
+        .routes(routes!(federation::broadcast))
         .routes(routes!(events::follow))
         .routes(routes!(healthy))
         .routes(routes!(ready))

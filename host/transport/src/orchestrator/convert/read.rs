@@ -1,6 +1,6 @@
 //! JSON of a peer to core's words.
 //!
-//! Invariant: no text of a peer makes this panic or recurse deeper than [`NESTING_MAX`].
+//! Invariant: no text of a peer makes this panic or recurse deeper than [`super::NESTING_MAX`].
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,11 +16,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::super::wire;
-use super::{
-    CAPABILITIES_MAX, DecodeError, MESSAGE_BYTES_MAX, NESTING_MAX, Received, TEXT_BYTES_MAX, WORD_BYTES_MAX,
-};
-
-type Read<T> = Result<T, DecodeError>;
+use super::bounds::{Read, bounded, data, percent, text, together, word, wrong};
+use super::{CAPABILITIES_MAX, DecodeError, Received, WORD_BYTES_MAX};
 
 /// Reads one message. With an error comes the correlation id of the message, if it could be read.
 ///
@@ -32,30 +29,6 @@ pub fn decode(text: &str) -> Result<Received, (DecodeError, Option<String>)> {
         .map_err(|error| (error, None))?;
     let about = envelope.correlation_id.clone().filter(|id| id.len() <= WORD_BYTES_MAX);
     opened(envelope, about.clone()).map_err(|error| (error, about))
-}
-
-fn bounded(text: &str) -> Read<()> {
-    if text.len() > MESSAGE_BYTES_MAX {
-        return Err(DecodeError::TooLarge(text.len()));
-    }
-    if depth(text) > NESTING_MAX { Err(DecodeError::TooDeep) } else { Ok(()) }
-}
-
-/// How deep brackets are nested outside of strings; no more than a bound on what a parser would do.
-fn depth(text: &str) -> usize {
-    let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            b'{' | b'[' if !in_text => depth += 1,
-            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    deepest
 }
 
 fn opened(envelope: wire::Envelope, about: Option<String>) -> Read<Received> {
@@ -89,10 +62,6 @@ fn payload_as<T: DeserializeOwned>(payload: Value) -> Read<T> {
     serde_json::from_value(payload).map_err(|error| DecodeError::Payload(error.to_string()))
 }
 
-fn wrong<T>(field: &'static str, problem: impl Into<String>) -> Read<T> {
-    Err(DecodeError::Field { field, problem: problem.into() })
-}
-
 fn id<T>(field: &'static str, parsed: Result<T, IdError>) -> Read<T> {
     parsed.or_else(|error| wrong(field, error.to_string()))
 }
@@ -103,13 +72,6 @@ fn time(field: &'static str, text: &str) -> Read<WallMs> {
         Some(Ok(ms)) => Ok(WallMs(ms)),
         _ => wrong(field, "use a time such as 2026-01-31T12:00:00.000Z"),
     }
-}
-
-fn bounded_text(field: &'static str, text: String, most: usize) -> Read<String> {
-    if text.len() > most {
-        return wrong(field, format!("has {} bytes, at most {most} are taken", text.len()));
-    }
-    Ok(text)
 }
 
 fn named<T: Copy>(field: &'static str, text: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Read<T> {
@@ -129,8 +91,8 @@ fn labels(field: &'static str, texts: &[String]) -> Read<BTreeSet<Label>> {
     texts.iter().map(|text| id(field, Label::parse(text))).collect()
 }
 
-fn object(fields: Map<String, Value>) -> Arc<str> {
-    Value::Object(fields).to_string().into()
+fn object(field: &'static str, fields: Map<String, Value>) -> Read<Arc<str>> {
+    data(field, &Value::Object(fields))
 }
 
 fn delegation(request: wire::DelegationRequest) -> Read<Delegation> {
@@ -146,24 +108,28 @@ fn delegation(request: wire::DelegationRequest) -> Read<Delegation> {
             id("context.taskHistory.orchestratorId", OrchestratorId::parse(&passed.orchestrator_id))
         })
         .collect();
+    let context = context.map(|context| context.other).filter(|other| !other.is_empty());
+    let context = context.map(|other| object("context", other)).transpose()?;
+    let other = object("task", task.other)?;
+    together("context", context.as_ref().map_or(0, |context| context.len()) + other.len())?;
     Ok(Delegation {
         from: id("fromOrchestratorId", OrchestratorId::parse(&request.from_orchestrator_id))?,
         to: id("toOrchestratorId", OrchestratorId::parse(&request.to_orchestrator_id))?,
         priority: priority("priority", &request.priority)?,
         demands: required_capabilities.map_or(Ok(Demands::default()), demands)?,
         passed: passed?,
-        context: context.map(|context| context.other).filter(|other| !other.is_empty()).map(object),
+        context,
         timeout_ms: request.timeout,
-        callback_id: callback_id.map(|text| bounded_text("callbackId", text, WORD_BYTES_MAX)).transpose()?,
+        callback_id: callback_id.map(|text| word("callbackId", text)).transpose()?,
         task: Task {
             id: id("task.id", TaskId::parse(&task.id))?,
-            kind: bounded_text("task.type", task.kind, WORD_BYTES_MAX)?,
-            description: bounded_text("task.description", task.description, TEXT_BYTES_MAX)?,
+            kind: word("task.type", task.kind)?,
+            description: text("task.description", task.description)?,
             priority: priority("task.priority", &task.priority)?,
-            status: bounded_text("task.status", task.status, WORD_BYTES_MAX)?,
+            status: word("task.status", task.status)?,
             created_at: time("task.createdAt", &task.created_at)?,
             updated_at: time("task.updatedAt", &task.updated_at)?,
-            other: object(task.other),
+            other,
         },
     })
 }
@@ -205,7 +171,7 @@ fn reply(response: wire::DelegationResponse) -> Read<Reply> {
             tokens: resources.tokens,
         })
     } else {
-        let reason = bounded_text("reason", response.reason.unwrap_or_default(), TEXT_BYTES_MAX)?;
+        let reason = text("reason", response.reason.unwrap_or_default())?;
         let kind = RefusalKind::ALL.into_iter().find(|kind| reason.starts_with(kind.name()));
         let kind = kind.unwrap_or(RefusalKind::Rejected);
         let detail =
@@ -218,16 +184,13 @@ fn reply(response: wire::DelegationResponse) -> Read<Reply> {
 fn callback(callback: wire::TaskCallback) -> Read<Callback> {
     let progress = match callback.status {
         wire::CallbackStatus::Progress => {
-            if callback.progress.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
-                return wrong("progress", "use percent, 0 to 100");
-            }
-            Progress::Running(callback.progress)
+            Progress::Running(percent(callback.progress)?)
         }
         wire::CallbackStatus::Completed => {
-            Progress::Completed(callback.result.map(|result| result.to_string().into()))
+            Progress::Completed(callback.result.map(|result| data("result", &result)).transpose()?)
         }
         wire::CallbackStatus::Failed => {
-            Progress::Failed(bounded_text("error", callback.error.unwrap_or_default(), TEXT_BYTES_MAX)?)
+            Progress::Failed(text("error", callback.error.unwrap_or_default())?)
         }
     };
     Ok(Callback { task: id("taskId", TaskId::parse(&callback.task_id))?, progress })
@@ -235,8 +198,8 @@ fn callback(callback: wire::TaskCallback) -> Read<Callback> {
 
 fn broadcast(payload: wire::BroadcastPayload) -> Read<Broadcast> {
     Ok(Broadcast {
-        topic: bounded_text("topic", payload.topic, WORD_BYTES_MAX)?,
-        data: payload.data.to_string().into(),
+        topic: word("topic", payload.topic)?,
+        data: data("data", &payload.data)?,
         ttl_ms: payload.ttl,
     })
 }
@@ -253,8 +216,8 @@ fn status(health: wire::ConnectionHealth, about: Option<String>) -> Read<Message
     named("status", &health.status, &ConnectionStatus::ALL, ConnectionStatus::name)?;
     if let Some(wire::Fault { code, detail }) = health.error {
         return Ok(Message::Complaint(Complaint {
-            code: bounded_text("error.code", code, WORD_BYTES_MAX)?,
-            detail: bounded_text("error.detail", detail, TEXT_BYTES_MAX)?,
+            code: word("error.code", code)?,
+            detail: text("error.detail", detail)?,
             about,
         }));
     }

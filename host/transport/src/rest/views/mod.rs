@@ -7,6 +7,7 @@ mod decision;
 mod event;
 mod group;
 mod member;
+mod orchestrator;
 mod placement;
 mod policy;
 mod rebalance;
@@ -22,6 +23,7 @@ pub(crate) use group::{GroupView, GroupsView};
 pub(crate) use member::{
     ClustersView, MemberView, NodesView, ReportedView, StatusSlotView, StatusView, UnregisteredView,
 };
+pub(crate) use orchestrator::{FederationView, SentView, TaskView, TasksView};
 pub(crate) use placement::{BulkView, PlacedView, ReservationView, ReservationsView};
 pub(crate) use policy::{LoadedView, PoliciesView, PolicyView};
 pub(crate) use rebalance::{PlanView, PlansView, RebalancedView};
