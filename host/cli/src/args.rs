@@ -1,5 +1,7 @@
 //! The command line's grammar.
 
+pub(crate) mod orchestrator;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -7,6 +9,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::exit;
 use crate::output::Output;
+use orchestrator::OrchestratorCommand;
 
 /// A WebAssembly-pluggable policy host for federations of clusters.
 #[derive(Debug, Parser)]
@@ -70,6 +73,9 @@ pub(crate) enum Command {
     /// Slots: where policies are plugged in.
     #[command(subcommand)]
     Slot(SlotCommand),
+    /// Peer orchestrators and delegated tasks.
+    #[command(subcommand)]
+    Orchestrator(OrchestratorCommand),
     /// Follow what happens. Example: pilothouse events --since 0
     Events {
         /// Start after this event; without it, from now on.

@@ -12,6 +12,7 @@ use pilothouse_core::policy::request::{BalancingRequest, Candidate, RoutingReque
 use pilothouse_core::registry::{Recommendation, RegisterError, ReportError, Stats};
 use pilothouse_core::scaling::GroupSpec;
 use pilothouse_core::slot::{HistoryEntry, Origin, SlotId};
+use pilothouse_transport::orchestrator::port::Federation;
 use pilothouse_transport::service::{
     Activation, Alternative, ControlPlane, Decided, FlowQuery, FlowRoute, FlowTarget, GroupInfo, Identity,
     Pending, PolicyInfo, RouteQuery, ServiceError, SlotInfo, Wanted,
@@ -24,6 +25,7 @@ use crate::decide::question::Question;
 use crate::decide::{self, DecideError, Decider};
 use crate::hub::{Hub, store_failed};
 use crate::metrics;
+use crate::orchestrator::Orchestrators;
 use crate::placement::Rebalancing;
 use crate::scaling::{self, Groups};
 use crate::slots::Slots;
@@ -45,6 +47,8 @@ pub struct Control {
     pub groups: Arc<Groups>,
     /// Rebalancing plans.
     pub rebalancing: Arc<Rebalancing>,
+    /// Peer orchestrators and delegated tasks.
+    pub orchestrators: Arc<Orchestrators>,
     /// Name of this node.
     pub node_id: MemberId,
 }
@@ -263,7 +267,7 @@ impl ControlPlane for Control {
     }
 
     fn metrics(&self) -> String {
-        metrics::text(&self.hub, &self.slots)
+        metrics::text(&self.hub, &self.slots, &self.orchestrators)
     }
 
     fn members(&self, kind: Option<MemberKind>) -> Vec<Member> {
@@ -479,6 +483,10 @@ impl ControlPlane for Control {
             Ok(write) => self.when_stored(name, write),
             Err(error) => ready(Err(error)),
         }
+    }
+
+    fn federation(&self) -> Arc<dyn Federation> {
+        Arc::new(self.clone())
     }
 
     fn events_since(&self, sequence: u64, limit: usize) -> (Vec<Event>, bool) {

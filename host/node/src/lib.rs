@@ -12,6 +12,7 @@ pub mod control;
 pub mod decide;
 pub mod hub;
 mod metrics;
+pub mod orchestrator;
 pub mod placement;
 mod policy_dir;
 mod port;

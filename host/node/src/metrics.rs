@@ -7,11 +7,12 @@ use std::fmt::Write as _;
 use pilothouse_core::member::MemberKind;
 
 use crate::hub::Hub;
+use crate::orchestrator::{self, Orchestrators};
 use crate::slots::Slots;
 use crate::slots::live::TIME_BOUNDS_NS;
 
 /// All metrics.
-pub(crate) fn text(hub: &Hub, slots: &Slots) -> String {
+pub(crate) fn text(hub: &Hub, slots: &Slots, orchestrators: &Orchestrators) -> String {
     let mut out = String::new();
     members(&mut out, hub);
     family(&mut out, "pilothouse_fleet_epoch", "gauge", "Version of the fleet snapshot.");
@@ -36,10 +37,11 @@ pub(crate) fn text(hub: &Hub, slots: &Slots) -> String {
     }
     decision_times(&mut out, slots);
     policies(&mut out, slots);
+    orchestrator::metrics(&mut out, orchestrators);
     out
 }
 
-fn family(out: &mut String, name: &str, kind: &str, help: &str) {
+pub(crate) fn family(out: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 

@@ -1,6 +1,6 @@
 //! Builds everything, top to bottom, and runs it until it is told to stop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,7 @@ use crate::control::Control;
 use crate::decide::Decider;
 use crate::decide::log::DecisionLog;
 use crate::hub::Hub;
+use crate::orchestrator::{self, Orchestrators};
 use crate::placement::Rebalancing;
 use crate::policy_dir::{DEBOUNCE_MS, PolicyDir};
 use crate::port;
@@ -92,6 +93,8 @@ pub async fn start(config: &Config, program: Option<std::path::PathBuf>) -> anyh
     spawn_loops(config, &control, reports, &mut tasks);
     spawn_scaling(&control, calls, &mut tasks);
     spawn_rebalancing(config, &control, &mut tasks);
+    let federation = control.clone();
+    tasks.spawn("orchestrators", move |stop| orchestrator::run(federation, stop));
     let plane = Arc::new(control.clone());
     tasks.spawn("server", move |mut stop| async move {
         server::run(listener, plane, protection, limits, async move { stop.wait().await }).await;
@@ -164,7 +167,8 @@ fn open(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<
     };
     let groups = Arc::new(Groups::open(Arc::clone(&hub), webhook)?);
     let rebalancing = Arc::new(Rebalancing::new(config.rebalance.rules()));
-    Ok((Control { hub, slots, decider, groups, rebalancing, node_id }, Incoming { reports, calls }))
+    let orchestrators = Arc::new(Orchestrators::open(Arc::clone(&hub), config)?);
+    Ok((Control { hub, slots, decider, groups, rebalancing, orchestrators, node_id }, Incoming { reports, calls }))
 }
 
 fn budget(family: Family, config: &BudgetConfig) -> Budget {
@@ -214,7 +218,7 @@ async fn register_self(config: &Config, control: &Control, address: SocketAddr) 
         role: Role::Leader,
         capacity: config.server.max_agents,
         weight: 1.0,
-        capabilities: Default::default(),
+        capabilities: own_capabilities(config)?,
         services: Default::default(),
         compliance: Default::default(),
         accelerator_model: None,
@@ -227,6 +231,11 @@ async fn register_self(config: &Config, control: &Control, address: SocketAddr) 
         control.promote(id).await?;
     }
     Ok(())
+}
+
+/// What this node itself can do.
+fn own_capabilities(config: &Config) -> anyhow::Result<BTreeSet<Label>> {
+    Ok(config.federation.capabilities.iter().map(|text| Label::parse(text)).collect::<Result<_, _>>()?)
 }
 
 fn spawn_loops(

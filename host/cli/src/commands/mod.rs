@@ -6,6 +6,7 @@ mod demo;
 mod events;
 mod grammar;
 mod inspect;
+mod orchestrator;
 mod place;
 mod remote;
 mod serve;

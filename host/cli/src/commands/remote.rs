@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{grammar, place};
+use super::{grammar, orchestrator, place};
 use crate::args::{
     ClusterCommand, Command, GroupCommand, NodeCommand, PolicyCommand, ScaleCommand, SlotCommand,
 };
@@ -94,6 +94,7 @@ pub(super) fn run(client: &Client, command: Command) -> anyhow::Result<Report> {
         Command::Place(args) => place::run(client, &args)?,
         Command::Rebalance(command) => place::rebalance(client, command)?,
         Command::Reservation(command) => place::reservation(client, &command)?,
+        Command::Orchestrator(command) => orchestrator::run(client, &command)?,
         Command::Assign(args) => {
             let body =
                 json!({ "agent_name": args.agent, "services": args.services, "strategy": args.strategy });
