@@ -217,7 +217,7 @@ pub(crate) enum NodeCommand {
         id: String,
     },
     /// Register a node. Example: pilothouse node register node-2 10.0.0.2:8151 --max-agents 20
-    Register(NodeRegisterArgs),
+    Register(Box<NodeRegisterArgs>),
     /// Remove a node.
     Unregister {
         /// Its id.
