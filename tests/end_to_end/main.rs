@@ -16,6 +16,8 @@ mod curl;
 mod federation;
 mod hot_reload;
 mod openapi;
+mod orchestrator;
+mod orchestrator_hostile;
 mod place;
 mod port;
 mod raw;

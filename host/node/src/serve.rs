@@ -168,7 +168,10 @@ fn open(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<
     let groups = Arc::new(Groups::open(Arc::clone(&hub), webhook)?);
     let rebalancing = Arc::new(Rebalancing::new(config.rebalance.rules()));
     let orchestrators = Arc::new(Orchestrators::open(Arc::clone(&hub), config)?);
-    Ok((Control { hub, slots, decider, groups, rebalancing, orchestrators, node_id }, Incoming { reports, calls }))
+    Ok((
+        Control { hub, slots, decider, groups, rebalancing, orchestrators, node_id },
+        Incoming { reports, calls },
+    ))
 }
 
 fn budget(family: Family, config: &BudgetConfig) -> Budget {

@@ -159,7 +159,9 @@ fn check_federation(federation: &FederationConfig) -> Result<(), ConfigError> {
     at_least("federation.task-timeout-ms", federation.task_timeout_ms, 100)?;
     at_most("federation.peers", federation.peers.len() as u64, PEERS_MAX as u64)?;
     for (index, peer) in federation.peers.iter().enumerate() {
-        name(&format!("federation.peers.{index}.id"), &peer.id, |text| OrchestratorId::parse(text).map(drop))?;
+        name(&format!("federation.peers.{index}.id"), &peer.id, |text| {
+            OrchestratorId::parse(text).map(drop)
+        })?;
         if federation.peers.iter().take(index).any(|other| other.id == peer.id) {
             return Err(bad(&format!("federation.peers.{index}.id"), &peer.id, "it is there twice"));
         }

@@ -9,8 +9,8 @@ use std::collections::{BTreeSet, VecDeque};
 use pilothouse_core::eligible::{Filter, Requirement};
 use pilothouse_core::id::{MemberId, OrchestratorId};
 use pilothouse_core::orchestrator::{
-    Callback, Complaint, Delegation, Executor, Key, LedgerCommand, LedgerEvent, Message, Notice, Progress, Refusal,
-    RefusalKind, Reply, Stage,
+    Callback, Complaint, Delegation, Executor, Key, LedgerCommand, LedgerEvent, Message, Notice, Progress,
+    Refusal, RefusalKind, Reply, Stage,
 };
 use pilothouse_core::policy::Family;
 use pilothouse_core::policy::request::BalancingRequest;
@@ -160,7 +160,10 @@ impl Control {
                 matches!(record.stage, Stage::Accepted | Stage::Running(_))
                     && matches!(record.executor, Some(Executor::Member(_)))
             });
-            at_member.map(|record| record.key.clone()).filter(|key| !self.orchestrators.executor.holds(key)).collect()
+            at_member
+                .map(|record| record.key.clone())
+                .filter(|key| !self.orchestrators.executor.holds(key))
+                .collect()
         };
         for key in lost {
             let text = "the task was taken off its member".to_owned();
@@ -176,7 +179,8 @@ impl super::Orchestrators {
         let to = &delegation.to;
         let unknown = || Refusal::new(RefusalKind::Unreachable, format!("there is no peer `{to}`"));
         let offered = &state.peers.get(to).ok_or_else(unknown)?.offer.capabilities;
-        let lacking: Vec<&str> = delegation.demands.capabilities.difference(offered).map(|it| it.as_str()).collect();
+        let lacking: Vec<&str> =
+            delegation.demands.capabilities.difference(offered).map(|it| it.as_str()).collect();
         if !lacking.is_empty() {
             let detail = format!("`{to}` does not offer {}", lacking.join(", "));
             return Err(Refusal::new(RefusalKind::CapabilityMismatch, detail));

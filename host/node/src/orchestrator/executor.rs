@@ -28,7 +28,12 @@ pub(super) type Done<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// Makes members do delegated tasks.
 pub(crate) trait TaskExecutor: std::fmt::Debug + Send + Sync {
     /// Gives a task to a member; resolves when that is durable, with how busy the member is then.
-    fn start(&self, key: &Key, delegation: &Delegation, member: &MemberId) -> Done<Result<MemberLoad, Refusal>>;
+    fn start(
+        &self,
+        key: &Key,
+        delegation: &Delegation,
+        member: &MemberId,
+    ) -> Done<Result<MemberLoad, Refusal>>;
     /// Whether a member still has the task: it may have been taken off it, or evicted.
     fn holds(&self, key: &Key) -> bool;
     /// Takes a task off its member.
@@ -50,7 +55,12 @@ impl Assigning {
 }
 
 impl TaskExecutor for Assigning {
-    fn start(&self, key: &Key, delegation: &Delegation, member: &MemberId) -> Done<Result<MemberLoad, Refusal>> {
+    fn start(
+        &self,
+        key: &Key,
+        delegation: &Delegation,
+        member: &MemberId,
+    ) -> Done<Result<MemberLoad, Refusal>> {
         let (hub, member, terms) = (Arc::clone(&self.hub), member.clone(), terms(delegation));
         let Some(agent) = agent(key) else {
             let refusal = Refusal::new(RefusalKind::Rejected, "the task's name is not one of an agent");
@@ -63,7 +73,8 @@ impl TaskExecutor for Assigning {
             Ok((assignment, write))
         });
         Box::pin(async move {
-            let overloaded = |error: &dyn std::fmt::Display| Refusal::new(RefusalKind::Overloaded, error.to_string());
+            let overloaded =
+                |error: &dyn std::fmt::Display| Refusal::new(RefusalKind::Overloaded, error.to_string());
             let (assignment, write) = assigned.map_err(|error: commit::NotCommitted| overloaded(&error))?;
             hub.emit(EventKind::Assigned(assignment));
             if let Err(error) = write.await {

@@ -99,7 +99,8 @@ impl Orchestrators {
         for peer in &federation.peers {
             let target = target(peer)?;
             anyhow::ensure!(target.peer != own, "`federation.peers` has this orchestrator itself, `{own}`");
-            let capabilities: Result<_, _> = peer.capabilities.iter().map(|text| Label::parse(text)).collect();
+            let capabilities: Result<_, _> =
+                peer.capabilities.iter().map(|text| Label::parse(text)).collect();
             let offer = Offer { capabilities: capabilities?, ..Offer::default() };
             peers.insert(target.peer.clone(), Peer::new(Connection::new(settings, true), offer, true));
             targets.insert(target.peer.clone(), target);

@@ -157,7 +157,8 @@ impl Orchestrators {
     pub(super) fn offered(&self, session: &Session, offer: Offer) {
         let mut state = self.state();
         let Some(peer) = current(&mut state, session) else { return };
-        let is_new = peer.offer.capabilities != offer.capabilities || peer.offer.sessions_max != offer.sessions_max;
+        let is_new =
+            peer.offer.capabilities != offer.capabilities || peer.offer.sessions_max != offer.sessions_max;
         peer.offer = offer;
         if is_new && let Err(error) = self.enlist(&session.peer, &peer.offer) {
             tracing::warn!(peer = %session.peer, %error, "the peer's offer is not known to policies");

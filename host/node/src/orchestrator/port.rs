@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use pilothouse_core::id::{OrchestratorId, TaskId};
 use pilothouse_core::orchestrator::{
-    Broadcast, Complaint, Delegation, Event, Executor, Heartbeat, Key, LedgerEvent, Message, Notice, Offer, Progress,
-    Refusal, RefusalKind, Reply, Stage,
+    Broadcast, Complaint, Delegation, Event, Executor, Heartbeat, Key, LedgerEvent, Message, Notice, Offer,
+    Progress, Refusal, RefusalKind, Reply, Stage,
 };
 use pilothouse_transport::orchestrator::port::{
     AttachError, DelegationInfo, Federation, FederationInfo, Hello, Next, Sent, Session, Submission,
@@ -186,7 +186,8 @@ impl Control {
         let Complaint { code, detail, about } = complaint;
         tracing::info!(%peer, code, detail, "a peer complains of a message");
         let task = about.as_deref().and_then(|about| TaskId::parse(about).ok());
-        let is_at_peer = |task: &TaskId| self.orchestrators.state().ledger.at(peer).any(|key| key.task == *task);
+        let is_at_peer =
+            |task: &TaskId| self.orchestrators.state().ledger.at(peer).any(|key| key.task == *task);
         if let Some(task) = task.filter(is_at_peer) {
             let refusal = Refusal::new(RefusalKind::Rejected, short(&format!("{code}: {detail}")));
             self.drive(LedgerEvent::Replied(peer.clone(), Reply { task, answer: Err(refusal) })).await;

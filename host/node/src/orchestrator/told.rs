@@ -65,7 +65,12 @@ impl Orchestrators {
 /// Figures in Prometheus' format.
 pub(crate) fn metrics(out: &mut String, orchestrators: &Orchestrators) {
     let info = orchestrators.info();
-    family(out, "pilothouse_orchestrator_peers", "gauge", "Peer orchestrators by status of their connection.");
+    family(
+        out,
+        "pilothouse_orchestrator_peers",
+        "gauge",
+        "Peer orchestrators by status of their connection.",
+    );
     for status in pilothouse_core::orchestrator::ConnectionStatus::ALL {
         let count = info.peers.iter().filter(|peer| peer.health.status == status).count();
         let _ = writeln!(out, "pilothouse_orchestrator_peers{{status=\"{}\"}} {count}", status.name());

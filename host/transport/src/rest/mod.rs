@@ -41,7 +41,9 @@ pub(crate) type Plane = Arc<dyn ControlPlane>;
 
 /// All routes, and what they are to programs.
 fn described() -> (Router<Plane>, OpenApi) {
-    use v1::{decisions, groups, members, orchestrator as federation, placements, policies, rebalance, slots};
+    use v1::{
+        decisions, groups, members, orchestrator as federation, placements, policies, rebalance, slots,
+    };
     let uploads = OpenApiRouter::new()
         .routes(routes!(policies::list, policies::load))
         .layer(DefaultBodyLimit::max(COMPONENT_BYTES_MAX));

@@ -57,7 +57,8 @@ impl Port {
                 Ok::<_, Infallible>(until_sent(response, underway))
             }
         });
-        let mut connection = pin!(self.protocol.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        let mut connection =
+            pin!(self.protocol.serve_connection_with_upgrades(TokioIo::new(stream), service));
         tokio::select! {
             _ = connection.as_mut() => return,
             () = activity.idle_for(self.limits.idle_timeout) => {}

@@ -61,9 +61,8 @@ impl Guard {
         }
         let open = matches!(request.uri().path(), "/healthz" | "/readyz");
         let is_socket = request.uri().path() == endpoint::PATH;
-        let admits = |token: &str| {
-            carries(request.headers(), token) || is_socket && offers(request.headers(), token)
-        };
+        let admits =
+            |token: &str| carries(request.headers(), token) || is_socket && offers(request.headers(), token);
         if !open && !self.token.as_deref().is_none_or(admits) {
             return refuse(StatusCode::UNAUTHORIZED, "a token is needed: send `Authorization: Bearer TOKEN`");
         }

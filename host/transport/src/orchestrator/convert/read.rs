@@ -183,15 +183,11 @@ fn reply(response: wire::DelegationResponse) -> Read<Reply> {
 
 fn callback(callback: wire::TaskCallback) -> Read<Callback> {
     let progress = match callback.status {
-        wire::CallbackStatus::Progress => {
-            Progress::Running(percent(callback.progress)?)
-        }
+        wire::CallbackStatus::Progress => Progress::Running(percent(callback.progress)?),
         wire::CallbackStatus::Completed => {
             Progress::Completed(callback.result.map(|result| data("result", &result)).transpose()?)
         }
-        wire::CallbackStatus::Failed => {
-            Progress::Failed(text("error", callback.error.unwrap_or_default())?)
-        }
+        wire::CallbackStatus::Failed => Progress::Failed(text("error", callback.error.unwrap_or_default())?),
     };
     Ok(Callback { task: id("taskId", TaskId::parse(&callback.task_id))?, progress })
 }

@@ -152,6 +152,41 @@ fn every_way_to_demand_a_capability_is_understood() {
     }
 }
 
+/// The document's delegation with a description, open fields of the task, and a context.
+fn loaded(description: &str, other: &str, context: &str) -> String {
+    let json = |text: &str| serde_json::Value::from(text).to_string();
+    let task = format!(r#""description":{},"note":{},"status""#, json(description), json(other));
+    let text = DELEGATION
+        .replace(r#""description":"Implement login feature","priority":"high","status""#, &{
+            format!(r#""priority":"high",{task}"#)
+        });
+    text.replace(
+        r#""priority":"high"}"#,
+        &format!(r#""priority":"high","context":{{"pad":{}}}}}"#, json(context)),
+    )
+}
+
+#[test]
+fn at_its_bounds_a_task_can_still_be_passed_on_and_beyond_them_it_is_refused() {
+    // Characters that take most room when they are escaped, and once more when their escape is.
+    let (description, quotes) = ("\u{1}".repeat(TEXT_BYTES_MAX), "\"".repeat(16_370));
+    let received = decode(&loaded(&description, &quotes, &quotes)).unwrap();
+    assert!(written(received.message.clone(), true).len() <= MESSAGE_BYTES_MAX);
+    assert_eq!(decode(&written(received.message.clone(), true)).unwrap().message, received.message);
+    let too_long = "x".repeat(TEXT_BYTES_MAX + 1);
+    for (text, field) in [
+        (loaded(&too_long, "", ""), "task.description"),
+        (loaded("", &"x".repeat(DATA_BYTES_MAX), ""), "task"),
+        (loaded("", &quotes, &quotes.repeat(2)), "context"),
+    ] {
+        let (error, _) = decode(&text).unwrap_err();
+        assert!(
+            matches!(error, DecodeError::Field { field: named, .. } if named == field),
+            "{field}: {error}"
+        );
+    }
+}
+
 fn word() -> impl Strategy<Value = String> {
     "[a-z0-9._:-]{1,20}"
 }

@@ -178,7 +178,8 @@ impl ProgressBody {
                 Ok(Progress::Failed(convert::text("error", error.unwrap_or_default())?))
             }
             _ => {
-                let problem = "use progress (with `progress`), completed (with `result`) or failed (with `error`)";
+                let problem =
+                    "use progress (with `progress`), completed (with `result`) or failed (with `error`)";
                 Err(invalid("status", &problem))
             }
         }
@@ -211,7 +212,10 @@ pub(crate) struct BroadcastBody {
 
 /// Tells every peer; it waits for those that are not connected.
 #[utoipa::path(post, path = "/api/v1/orchestrator/broadcasts", request_body = BroadcastBody, responses((status = 200, body = SentView)))]
-pub(crate) async fn broadcast(State(plane): State<Plane>, Body(body): Body<BroadcastBody>) -> Answer<SentView> {
+pub(crate) async fn broadcast(
+    State(plane): State<Plane>,
+    Body(body): Body<BroadcastBody>,
+) -> Answer<SentView> {
     let BroadcastBody { topic, data, ttl_ms } = body;
     let (topic, data) = (convert::word("topic", topic)?, convert::data("data", &data)?);
     Ok(Json((&plane.federation().tell_all(Broadcast { topic, data, ttl_ms })).into()))

@@ -174,7 +174,8 @@ pub(crate) struct SentView {
 
 impl From<&Sent> for SentView {
     fn from(sent: &Sent) -> Self {
-        let names = |peers: &[pilothouse_core::id::OrchestratorId]| peers.iter().map(ToString::to_string).collect();
+        let names =
+            |peers: &[pilothouse_core::id::OrchestratorId]| peers.iter().map(ToString::to_string).collect();
         Self { sent: names(&sent.sent), queued: names(&sent.queued), refused: names(&sent.refused) }
     }
 }
