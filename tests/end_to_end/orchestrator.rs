@@ -105,14 +105,17 @@ fn servers_delegate_to_each_other_by_capability_and_news_come_back() {
 #[test]
 fn what_nobody_can_do_is_refused_with_the_reason() {
     let (east, _west) = pair();
-    for (arguments, told) in [
+    for (index, (arguments, told)) in [
         (&["--needs", "ml-training"] as &[&str], "capability_mismatch"),
         (&["--needs", "research", "--to", "west"], "west` does not offer research"),
         (&["--to", "nobody"], "there is no peer `nobody`"),
         (&["--needs", "research", "--tokens", "1000001"], "1000000 are free"),
         (&["--needs", "testing", "--tokens", "1000001"], "1000000 are free"),
-    ] {
-        let task = format!("refused-{}", told.len());
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let task = format!("refused-{index}");
         let mut all = vec!["--output", "json", "orchestrator", "delegate", &task, "x"];
         all.extend(arguments);
         east.cli(&all).unwrap();

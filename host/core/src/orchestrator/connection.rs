@@ -6,11 +6,12 @@
 //! `queue_max` messages and [`QUEUE_BYTES_MAX`] bytes wait, connected or not. Time and jitter come in as arguments.
 //! What was handed to a socket that then broke is not sent again: the protocol has no acknowledgement.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::link::{CloseReason, Command, ConnectionStatus, Event, Health, Outgoing, SendError, Settings};
 use super::message::{Condition, Heartbeat, Message};
 use crate::fleet::facts::mix;
+use crate::id::TaskId;
 use crate::time::Now;
 
 /// Most bytes that wait for one peer.
@@ -138,6 +139,21 @@ impl Connection {
             last_heartbeat: self.last_heartbeat,
             queued: self.queue.len(),
         }
+    }
+
+    /// Takes delegations of these tasks out of the queue. Gives those that were there: they have certainly not been sent.
+    pub fn withdraw(&mut self, tasks: &BTreeSet<TaskId>) -> Vec<TaskId> {
+        let (mut withdrawn, mut freed) = (Vec::new(), 0);
+        self.queue.retain(|Waiting { message, .. }| match message {
+            Message::Delegation(delegation) if tasks.contains(&delegation.task.id) => {
+                freed += message.weight();
+                withdrawn.push(delegation.task.id.clone());
+                false
+            }
+            _ => true,
+        });
+        self.queue_bytes = self.queue_bytes.saturating_sub(freed);
+        withdrawn
     }
 
     /// One step; at most two commands.

@@ -1,6 +1,7 @@
 //! The connection's machine, case by case and over every short sequence of events.
 
 use super::*;
+use crate::id::TaskId;
 use crate::time::Now;
 
 const TIMEOUT: u64 = 60_000;
@@ -94,6 +95,24 @@ fn what_is_worth_nothing_any_more_is_not_sent() {
     connection.step(send("new"), Now(1));
     connection.step(Event::Opened, Now(6));
     assert_eq!(drain(&mut connection, Now(6)), ["<status>", "<heartbeat>", "new"]);
+}
+
+#[test]
+fn a_delegation_that_waits_can_be_taken_back_and_the_others_keep_their_order() {
+    let mut connection = Connection::new(Settings { queue_max: 3, ..Settings::default() }, false);
+    let asked = |task: &str| {
+        let message = Message::Delegation(Box::new(super::ledger_tests::delegation("a", task)));
+        Event::Send { message, until: None }
+    };
+    connection.step(send("first"), Now(1));
+    connection.step(asked("t"), Now(1));
+    connection.step(send("last"), Now(1));
+    let wanted = ["t", "u"].map(|task| TaskId::parse(task).unwrap());
+    assert_eq!(connection.withdraw(&wanted.clone().into()), wanted[..1]);
+    assert_eq!(connection.withdraw(&wanted.into()), []);
+    assert_eq!(connection.step(send("after"), Now(1)), [], "its place is free");
+    connection.step(Event::Opened, Now(2));
+    assert_eq!(drain(&mut connection, Now(2)), ["<status>", "<heartbeat>", "first", "last", "after"]);
 }
 
 #[test]

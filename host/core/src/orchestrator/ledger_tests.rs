@@ -14,7 +14,7 @@ fn ledger() -> Ledger {
     Ledger::new(LedgerSettings { own: orchestrator("own"), timeout_ms: TIMEOUT, tokens: 1_000 })
 }
 
-fn delegation(origin: &str, task: &str) -> Delegation {
+pub(super) fn delegation(origin: &str, task: &str) -> Delegation {
     let task = Task {
         id: TaskId::parse(task).unwrap(),
         kind: "code".to_owned(),

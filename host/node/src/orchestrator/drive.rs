@@ -26,7 +26,15 @@ const EVENT_TEXT_BYTES_MAX: usize = 1_024;
 
 impl Control {
     /// Feeds the ledger. Gives the last answer that was for this orchestrator itself.
+    ///
+    /// A caller that goes away (a request that timed out, a socket that closed) does not stop it half-way: a member would keep a
+    /// task that nobody knows.
     pub(super) async fn drive(&self, event: LedgerEvent) -> Option<Reply> {
+        let control = self.clone();
+        tokio::spawn(async move { control.driven(event).await }).await.ok().flatten()
+    }
+
+    async fn driven(&self, event: LedgerEvent) -> Option<Reply> {
         let mut events = VecDeque::from([event]);
         let mut own_answer = None;
         while let Some(event) = events.pop_front() {

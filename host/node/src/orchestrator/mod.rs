@@ -136,6 +136,6 @@ fn target(peer: &PeerConfig) -> anyhow::Result<Target> {
         peer: OrchestratorId::parse(&peer.id)?,
         url: peer.url.clone(),
         token: token.transpose()?.map(|text| text.trim().to_owned()),
-        tls: peer.ca_file.as_deref().map(client::trust).transpose().map_err(anyhow::Error::msg)?,
+        tls: client::trust(peer.ca_file.as_deref()).map_err(anyhow::Error::msg)?,
     })
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use pilothouse_core::event::EventKind;
 use pilothouse_core::id::OrchestratorId;
 use pilothouse_core::orchestrator::{
-    Command, Complaint, Condition, Connection, Event, Heartbeat, Message, Notice, Offer, Outgoing, SendError,
+    Command, Complaint, Condition, Connection, Event, Heartbeat, Key, Message, Notice, Offer, Outgoing,
+    SendError,
 };
 use pilothouse_core::time::Now;
 use pilothouse_transport::orchestrator::client::Target;
@@ -166,24 +167,31 @@ impl Orchestrators {
         self.report(&state, Some(&session.peer));
     }
 
-    /// Lets time pass; gives whom to dial.
-    pub(super) fn tick(&self) -> Vec<Target> {
+    /// Lets time pass; gives whom to dial, and delegations that others may take because they never left for a peer that is gone.
+    pub(super) fn tick(&self) -> (Vec<Target>, Vec<Key>) {
         let now = self.hub.clock.now();
         let mut state = self.state();
-        let mut dials = Vec::new();
-        for (id, peer) in &mut state.peers {
+        let (mut dials, mut unsent) = (Vec::new(), Vec::new());
+        let State { peers, ledger, .. } = &mut *state;
+        for (id, peer) in peers {
             let commands = peer.connection.step(Event::Tick, now);
             if commands.contains(&Command::Dial) {
                 dials.extend(self.targets.get(id).cloned());
             }
             self.carry_out(id, peer, commands);
+            if !peer.connection.is_up() {
+                let free = |key: &&Key| ledger.record(key).is_some_and(|it| it.delegation.to == self.own);
+                let keys: Vec<&Key> = ledger.at(id).filter(free).collect();
+                let back = peer.connection.withdraw(&keys.iter().map(|key| key.task.clone()).collect());
+                unsent.extend(keys.into_iter().filter(|key| back.contains(&key.task)).cloned());
+            }
         }
         if now.since_ms(state.reported) >= REPORT_MS {
             // The registry takes members that nobody reports for lost.
             self.report(&state, None);
             state.reported = now;
         }
-        dials
+        (dials, unsent)
     }
 
     /// Asks every session to flush and end; `true` when all have.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pilothouse_core::orchestrator::LedgerEvent;
+use pilothouse_core::orchestrator::{LedgerEvent, Refusal, RefusalKind};
 use pilothouse_transport::orchestrator::client::{self, Target};
 use tokio::task::JoinSet;
 
@@ -22,8 +22,13 @@ pub(crate) async fn run(control: Control, mut stop: Stop) {
     control.orchestrators.executor.forget_all().await;
     let mut dials = JoinSet::new();
     loop {
-        for target in control.orchestrators.tick() {
+        let (targets, unsent) = control.orchestrators.tick();
+        for target in targets {
             dials.spawn(dial(control.clone(), target));
+        }
+        for key in unsent {
+            let refusal = Refusal::new(RefusalKind::Unreachable, "the peer left before the task was sent");
+            control.drive(LedgerEvent::NotSent(key, refusal)).await;
         }
         control.drive(LedgerEvent::Tick).await;
         control.look_after_members().await;

@@ -34,8 +34,8 @@ pub struct Target {
     pub url: String,
     /// Token that it demands.
     pub token: Option<String>,
-    /// TLS with the peer's own certificates; `None` = the public ones.
-    pub tls: Option<Arc<ClientConfig>>,
+    /// Whose certificates are believed, for `wss://`.
+    pub tls: Arc<ClientConfig>,
 }
 
 impl std::fmt::Debug for Target {
@@ -62,25 +62,29 @@ pub enum DialError {
     Ended(String),
 }
 
-/// A TLS configuration that trusts the certificates of a file.
+/// A TLS configuration that trusts the certificates of a file, or else the public ones.
 ///
 /// # Errors
 /// What is wrong with the file.
-pub fn trust(ca_file: &Path) -> Result<Arc<ClientConfig>, String> {
-    let unreadable = |error: &dyn std::fmt::Display| {
-        format!("cannot read certificates from {}: {error}", ca_file.display())
+pub fn trust(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+    let roots = match ca_file {
+        Some(path) => roots(path)?,
+        None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
     };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(ca_file).map_err(|error| unreadable(&error))? {
-        let certificate = certificate.map_err(|error| unreadable(&error))?;
-        roots.add(certificate).map_err(|error| unreadable(&error))?;
-    }
-    if roots.is_empty() {
-        return Err(format!("{} has no certificate", ca_file.display()));
-    }
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, String> {
+    let unreadable =
+        |error: &dyn std::fmt::Display| format!("cannot read certificates from {}: {error}", path.display());
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))? {
+        let certificate = certificate.map_err(|error| unreadable(&error))?;
+        roots.add(certificate).map_err(|error| unreadable(&error))?;
+    }
+    if roots.is_empty() { Err(format!("{} has no certificate", path.display())) } else { Ok(roots) }
 }
 
 /// Dials, and serves the connection to its end.
@@ -100,8 +104,8 @@ pub async fn run(target: &Target, port: Arc<dyn Federation>) -> Result<(), DialE
         .max_message_size(Some(MESSAGE_BYTES_MAX))
         .max_frame_size(Some(MESSAGE_BYTES_MAX))
         .max_write_buffer_size(4 * MESSAGE_BYTES_MAX);
-    let connector = target.tls.clone().map(Connector::Rustls);
-    let dial = connect_async_tls_with_config(request, Some(limits), true, connector);
+    let connector = Connector::Rustls(Arc::clone(&target.tls));
+    let dial = connect_async_tls_with_config(request, Some(limits), true, Some(connector));
     let (socket, _) = tokio::time::timeout(DIAL_TIMEOUT, dial)
         .await
         .map_err(|_| DialError::Timeout)?
