@@ -4,7 +4,7 @@
 // and by what their REST API says afterwards.
 
 import assert from 'node:assert/strict';
-import WebSocket from 'ws';
+import * as WebSocket from 'ws';
 import { OrchestratorConnection, next } from './connection.mjs';
 
 const [remote, other] = process.argv.slice(2);

@@ -280,9 +280,9 @@ where
     // A close frame has room for 123 bytes of reason.
     let reason: String = end.reason.chars().filter(char::is_ascii).take(123).collect();
     let goodbye = async {
-        if sink.send(M::close(end.code, &reason)).await.is_ok() {
-            while let Some(Ok(_)) = stream.next().await {}
-        }
+        // After a peer's own close this one is refused; reading to the end sends the answer to it.
+        let _ = sink.send(M::close(end.code, &reason)).await;
+        while let Some(Ok(_)) = stream.next().await {}
     };
     // A peer that is gone does not answer; nothing is lost.
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
