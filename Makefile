@@ -33,5 +33,7 @@ soak: target ## The long variants of the tests: more swaps, reloads and kills. P
 	$(CARGO) build --locked --workspace --all-targets
 	PILOTHOUSE_SOAK=1 PILOTHOUSE_BIN="$(CURDIR)/target/debug/pilothouse" $(CARGO) test --locked -p pilothouse-tests -- --nocapture
 
-deps: ## Install what tests use if it is there (curl); the product needs none of it.
+deps: ## Install what tests use if it is there (curl, Node's ws); the product needs none of it.
 	@command -v curl >/dev/null || (apt-get update -qq && apt-get install -y -qq curl)
+	@command -v npm >/dev/null || (apt-get update -qq && apt-get install -y -qq nodejs npm)
+	@cd tests/node-client && npm ci --silent

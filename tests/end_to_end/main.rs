@@ -18,6 +18,8 @@ mod failover;
 mod federation;
 mod hot_reload;
 mod openapi;
+mod orchestrator;
+mod orchestrator_hostile;
 mod place;
 mod port;
 mod raw;

@@ -72,12 +72,24 @@ impl Server {
     /// # Errors
     /// If it does not come up.
     pub fn restart(&mut self) -> anyhow::Result<()> {
+        self.restart_at("127.0.0.1:0")
+    }
+
+    /// Starts it again on the data it has, at the address it had.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub fn come_back(&mut self) -> anyhow::Result<()> {
+        self.restart_at(&self.address.clone())
+    }
+
+    fn restart_at(&mut self, listen: &str) -> anyhow::Result<()> {
         self.kill();
         let ready = self.data.path().join("ready");
         let _ = std::fs::remove_file(&ready);
         let log = std::fs::File::options().create(true).append(true).open(self.data.path().join("log"))?;
         let mut command = Command::new(binary()?);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--node-id", "node-1", "--config"]);
+        command.args(["serve", "--listen", listen, "--node-id", "node-1", "--config"]);
         command.arg(self.data.path().join("config.toml")).arg("--data-dir");
         command.arg(self.data.path().join("data")).arg("--policy-dir").arg(self.policies.path());
         command.arg("--ready-file").arg(&ready).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);

@@ -2,6 +2,7 @@
 
 mod failover;
 pub(crate) mod lab;
+pub(crate) mod orchestrator;
 mod region;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use crate::output::Output;
 pub(crate) use region::{RegionCommand, RttCommand};
 
 pub(crate) use failover::{ChaosCommand, FailbackCommand, FailoverArgs, FailoverCommand, VictimArgs};
+use orchestrator::OrchestratorCommand;
 
 /// A WebAssembly-pluggable policy host for federations of clusters.
 #[derive(Debug, Parser)]
@@ -92,6 +94,9 @@ pub(crate) enum Command {
     /// Slots: where policies are plugged in.
     #[command(subcommand)]
     Slot(SlotCommand),
+    /// Peer orchestrators and delegated tasks.
+    #[command(subcommand)]
+    Orchestrator(OrchestratorCommand),
     /// Follow what happens. Example: pilothouse events --since 0
     Events {
         /// Start after this event; without it, from now on.

@@ -8,7 +8,8 @@ use crate::assignment::Assignment;
 use crate::chaos;
 use crate::failback::Ending;
 use crate::failover::{self, FailoverId, Phase};
-use crate::id::{AgentName, Label};
+use crate::id::{AgentName, Label, OrchestratorId};
+use crate::orchestrator;
 use crate::placement::ledger::Reservation;
 use crate::rebalance::{Plan, Summary};
 use crate::registry::MemberChange;
@@ -70,6 +71,8 @@ pub enum EventKind {
     FaultEnded(chaos::FaultId, Box<chaos::Planned>),
     /// A scaling group has another count.
     Scaled(Label, scaling::Change),
+    /// Something happened between this orchestrator and another.
+    Orchestrator(OrchestratorId, orchestrator::Notice),
 }
 
 /// One event.

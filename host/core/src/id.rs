@@ -111,6 +111,14 @@ text_id!(
     PolicyName, "policy name", "-"
 );
 text_id!(
+    /// An orchestrator of the federation: this one or a peer.
+    OrchestratorId, "orchestrator id", "._-:"
+);
+text_id!(
+    /// A task that orchestrators delegate, as its origin named it.
+    TaskId, "task id", "._-:/@#"
+);
+text_id!(
     /// A label such as a region, a zone, a capability or a service.
     Label, "label", "._-:/"
 );

@@ -5,6 +5,7 @@
 //! [`region`] sums. [`slot`] decides which revision of a policy serves. [`rebalance`] turns suggested moves
 //! into plans that are worth their cost, [`failover`] runs the workloads of dead members elsewhere, [`failback`]
 //! brings them home, [`chaos`] breaks things on purpose.
+//! [`orchestrator`] is the federation of hosts like this one.
 //!
 //! Invariant: everything here is a function of its arguments. No clock, randomness, environment, socket, file,
 //! serialisation or log exists in this crate, and it depends on nothing but `thiserror`.
@@ -21,6 +22,7 @@ pub mod fleet;
 pub mod guardrail;
 pub mod id;
 pub mod member;
+pub mod orchestrator;
 pub mod placement;
 pub mod policy;
 pub mod probe;

@@ -15,6 +15,8 @@ pub enum MemberKind {
     Cluster,
     /// A single machine.
     Node,
+    /// A connected peer that takes delegated tasks; it exists while its connection does.
+    Orchestrator,
 }
 
 /// The role a node plays among its peers.

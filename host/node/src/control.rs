@@ -13,6 +13,7 @@ use pilothouse_core::policy::request::{BalancingRequest, Candidate, RoutingReque
 use pilothouse_core::registry::{Recommendation, RegisterError, ReportError, Stats};
 use pilothouse_core::scaling::GroupSpec;
 use pilothouse_core::slot::{HistoryEntry, Origin, SlotId};
+use pilothouse_transport::orchestrator::port::Federation;
 use pilothouse_transport::service::group::GroupDefaults;
 use pilothouse_transport::service::region::{Lag, RegionInfo};
 use pilothouse_transport::service::rtt::{RttFilter, RttInfo, RttSample};
@@ -29,6 +30,7 @@ use crate::decide::{self, DecideError, Decider};
 use crate::failover::Failovers;
 use crate::hub::{Hub, store_failed};
 use crate::metrics;
+use crate::orchestrator::Orchestrators;
 use crate::placement::Rebalancing;
 use crate::probes::RoundTrips;
 use crate::regions;
@@ -58,6 +60,8 @@ pub struct Control {
     pub preemption: bool,
     /// Failure detection, failover, failback, chaos.
     pub failovers: Arc<Failovers>,
+    /// Peer orchestrators and delegated tasks.
+    pub orchestrators: Arc<Orchestrators>,
     /// Name of this node.
     pub node_id: MemberId,
 }
@@ -276,7 +280,7 @@ impl ControlPlane for Control {
     }
 
     fn metrics(&self) -> String {
-        metrics::text(&self.hub, &self.slots, &self.failovers)
+        metrics::text(&self.hub, &self.slots, &self.failovers, &self.orchestrators)
     }
 
     fn members(&self, kind: Option<MemberKind>) -> Vec<Member> {
@@ -531,6 +535,10 @@ impl ControlPlane for Control {
 
     fn lags(&self, from: Option<&Label>) -> Vec<Lag> {
         regions::lags(&self.hub, from)
+    }
+
+    fn federation(&self) -> Arc<dyn Federation> {
+        Arc::new(self.clone())
     }
 
     fn events_since(&self, sequence: u64, limit: usize) -> (Vec<Event>, bool) {

@@ -12,7 +12,7 @@ use pilothouse_core::assignment::Assignment;
 use pilothouse_core::event::{Event, EventKind, EventLog};
 use pilothouse_core::fleet::Fleet;
 use pilothouse_core::id::{AgentName, MemberId};
-use pilothouse_core::member::Member;
+use pilothouse_core::member::{Member, MemberKind};
 use pilothouse_core::placement::commit;
 use pilothouse_core::placement::ledger::{Ledger, Reservation};
 use pilothouse_core::registry::{Change, MemberChange, Registry};
@@ -164,12 +164,15 @@ impl Hub {
         }
     }
 
-    /// Queues the record of a member as it is now; `None` removes it. Call it under the registry's lock.
+    /// Queues the record of a member as it is now; `None` removes it. A peer orchestrator lives with its connection and is never
+    /// stored. Call it under the registry's lock.
     pub fn store_member(&self, id: &MemberId, member: Option<&Member>) -> Pending<TxnOutcome> {
         let key = records::member_key(id);
         self.store.txn(match member {
-            Some(member) => Txn::put(key, encode(&MemberRecord::of(member))),
-            None => Txn::delete(key),
+            Some(member) if member.registration.kind != MemberKind::Orchestrator => {
+                Txn::put(key, encode(&MemberRecord::of(member)))
+            }
+            _ => Txn::delete(key),
         })
     }
 

@@ -13,6 +13,7 @@ pub mod decide;
 pub mod failover;
 pub mod hub;
 mod metrics;
+pub mod orchestrator;
 pub mod placement;
 mod policy_dir;
 mod port;

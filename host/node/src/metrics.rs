@@ -8,11 +8,12 @@ use pilothouse_core::member::MemberKind;
 
 use crate::failover::Failovers;
 use crate::hub::Hub;
+use crate::orchestrator::{self, Orchestrators};
 use crate::slots::Slots;
 use crate::slots::live::TIME_BOUNDS_NS;
 
 /// All metrics.
-pub(crate) fn text(hub: &Hub, slots: &Slots, failovers: &Failovers) -> String {
+pub(crate) fn text(hub: &Hub, slots: &Slots, failovers: &Failovers, orchestrators: &Orchestrators) -> String {
     let mut out = String::new();
     members(&mut out, hub);
     family(&mut out, "pilothouse_fleet_epoch", "gauge", "Version of the fleet snapshot.");
@@ -38,16 +39,22 @@ pub(crate) fn text(hub: &Hub, slots: &Slots, failovers: &Failovers) -> String {
     decision_times(&mut out, slots);
     policies(&mut out, slots);
     failures(&mut out, hub, failovers);
+    orchestrator::metrics(&mut out, orchestrators);
     out
 }
 
-fn family(out: &mut String, name: &str, kind: &str, help: &str) {
+pub(crate) fn family(out: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
 fn members(out: &mut String, hub: &Hub) {
     family(out, "pilothouse_members", "gauge", "Members by kind and health.");
-    for (kind, name) in [(MemberKind::Cluster, "cluster"), (MemberKind::Node, "node")] {
+    let kinds = [
+        (MemberKind::Cluster, "cluster"),
+        (MemberKind::Node, "node"),
+        (MemberKind::Orchestrator, "orchestrator"),
+    ];
+    for (kind, name) in kinds {
         let stats = hub.registry().stats(kind);
         for (state, count) in [("all", stats.members), ("online", stats.online), ("healthy", stats.healthy)] {
             let _ = writeln!(out, "pilothouse_members{{kind=\"{name}\",state=\"{state}\"}} {count}");

@@ -196,6 +196,8 @@ fn kind_name(kind: MemberKind) -> &'static str {
     match kind {
         MemberKind::Cluster => "cluster",
         MemberKind::Node => "node",
+        // Lives as long as its connection and is never stored.
+        MemberKind::Orchestrator => "orchestrator",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Builds everything, top to bottom, and runs it until it is told to stop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +29,7 @@ use crate::decide::Decider;
 use crate::decide::log::DecisionLog;
 use crate::failover::{Failovers, Inbox};
 use crate::hub::Hub;
+use crate::orchestrator::{self, Orchestrators};
 use crate::placement::Rebalancing;
 use crate::policy_dir::{DEBOUNCE_MS, PolicyDir};
 use crate::port;
@@ -99,6 +100,8 @@ pub async fn start(config: &Config, program: Option<std::path::PathBuf>) -> anyh
     probes::spawn(&config.routing, region, &control.node_id, &control.round_trips, &mut tasks);
     spawn_rebalancing(config, &control, &mut tasks);
     spawn_failover(config, &control, inbox, &mut tasks);
+    let federation = control.clone();
+    tasks.spawn("orchestrators", move |stop| orchestrator::run(federation, stop));
     let plane = Arc::new(control.clone());
     tasks.spawn("server", move |mut stop| async move {
         server::run(listener, plane, protection, limits, async move { stop.wait().await }).await;
@@ -178,8 +181,19 @@ fn open(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<
     let preemption = config.placement.enable_preemption;
     let (failovers, inbox) = Failovers::open(config, &hub, node_id.clone())?;
     let failovers = Arc::new(failovers);
-    let control =
-        Control { hub, slots, decider, groups, round_trips, rebalancing, preemption, failovers, node_id };
+    let orchestrators = Arc::new(Orchestrators::open(Arc::clone(&hub), config)?);
+    let control = Control {
+        hub,
+        slots,
+        decider,
+        groups,
+        round_trips,
+        rebalancing,
+        preemption,
+        failovers,
+        orchestrators,
+        node_id,
+    };
     Ok((control, Incoming { reports, calls, inbox }))
 }
 
@@ -230,7 +244,7 @@ async fn register_self(config: &Config, control: &Control, address: SocketAddr) 
         role: Role::Leader,
         capacity: config.server.max_agents,
         weight: 1.0,
-        capabilities: Default::default(),
+        capabilities: own_capabilities(config)?,
         services: Default::default(),
         compliance: Default::default(),
         accelerator_model: None,
@@ -243,6 +257,11 @@ async fn register_self(config: &Config, control: &Control, address: SocketAddr) 
         control.promote(id).await?;
     }
     Ok(())
+}
+
+/// What this node itself can do.
+fn own_capabilities(config: &Config) -> anyhow::Result<BTreeSet<Label>> {
+    Ok(config.federation.capabilities.iter().map(|text| Label::parse(text)).collect::<Result<_, _>>()?)
 }
 
 fn spawn_loops(

@@ -27,6 +27,8 @@ use pilothouse_core::slot::{Candidate, HistoryEntry, Revision, RevisionId, SlotI
 use pilothouse_core::time::WallMs;
 use tokio::sync::broadcast;
 
+use crate::orchestrator::port::Federation;
+
 /// An answer that comes when it is durable.
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + Send>>;
 
@@ -440,6 +442,8 @@ pub trait ControlPlane: placement::PlacementPlane + failover::FailoverPlane + Se
     fn regions(&self) -> Vec<region::RegionInfo>;
     /// How far regions are from each other, or one from the others.
     fn lags(&self, from: Option<&Label>) -> Vec<region::Lag>;
+    /// The federation of orchestrators.
+    fn federation(&self) -> Arc<dyn Federation>;
 
     /// Events after a number; the flag says that some are no longer kept.
     fn events_since(&self, sequence: u64, limit: usize) -> (Vec<Event>, bool);

@@ -65,7 +65,21 @@ fn print(event: &Value, output: Output) -> anyhow::Result<()> {
 }
 
 fn summary(detail: &Value) -> String {
-    let fields = ["from", "to", "member", "why", "revision.policy", "by", "detail", "lost", "of"];
+    let fields = [
+        "from",
+        "to",
+        "member",
+        "task",
+        "status",
+        "progress",
+        "topic",
+        "why",
+        "revision.policy",
+        "by",
+        "detail",
+        "lost",
+        "of",
+    ];
     let known = fields.iter().map(|field| (*field, output::text(detail, field)));
     let given = known.filter(|(_, value)| value != "-" && !value.is_empty());
     given.map(|(field, value)| format!("{field}={value}")).collect::<Vec<_>>().join(" ")

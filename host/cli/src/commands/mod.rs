@@ -8,6 +8,7 @@ mod failover;
 mod grammar;
 mod inspect;
 mod lab;
+mod orchestrator;
 mod place;
 mod region;
 mod remote;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{failover, grammar, inspect, place, region};
+use super::{failover, grammar, inspect, orchestrator, place, region};
 use crate::args::{
     ClusterCommand, Command, GroupCommand, NodeCommand, PolicyCommand, ScaleCommand, SlotCommand,
 };
@@ -97,6 +97,7 @@ pub(super) fn run(client: &Client, command: Command) -> anyhow::Result<Report> {
         Command::Failback(command) => failover::failback(client, &command)?,
         Command::Chaos(command) => failover::chaos(client, command)?,
         Command::Reservation(command) => place::reservation(client, &command)?,
+        Command::Orchestrator(command) => orchestrator::run(client, &command)?,
         Command::Assign(args) => {
             let body =
                 json!({ "agent_name": args.agent, "services": args.services, "strategy": args.strategy });

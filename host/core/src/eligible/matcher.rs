@@ -184,11 +184,13 @@ impl<'a> Matcher<'a> {
     }
 
     fn kind(&self, block: &Block) -> u64 {
-        let Requirement { kind, excluded, .. } = self.requirement;
+        let Requirement { kind, with_peers, excluded, .. } = self.requirement;
         let kinds = match kind {
-            None => !0,
+            None if *with_peers => !0,
+            None => !block.orchestrators,
             Some(MemberKind::Cluster) => block.clusters,
-            Some(MemberKind::Node) => !block.clusters,
+            Some(MemberKind::Orchestrator) => block.orchestrators,
+            Some(MemberKind::Node) => !(block.clusters | block.orchestrators),
         };
         let of_cluster = |cluster| lanes(|lane| block.u32(Column::Cluster, lane) == cluster);
         let named =

@@ -22,8 +22,10 @@ pub type Rows = Arc<[u64]>;
 /// What a request demands of a member, and what it would like. Equal values share a class.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Requirement {
-    /// Only clusters, or only nodes.
+    /// Only members of this kind; without it those that run work themselves: clusters and nodes.
     pub kind: Option<MemberKind>,
+    /// Peer orchestrators as well: the work can be delegated.
+    pub with_peers: bool,
     /// Only nodes of this cluster.
     pub cluster: Option<MemberId>,
     /// Must have all of these.

@@ -25,8 +25,10 @@ pub struct Block {
     pub breaker_open: u64,
     /// Rows that run as much as they can.
     pub full: u64,
-    /// Rows that are clusters (the other present rows are nodes).
+    /// Rows that are clusters.
     pub clusters: u64,
+    /// Rows that are peer orchestrators (present rows that are neither are nodes).
+    pub orchestrators: u64,
     /// Who is in which row.
     pub facts: RowFacts,
 }
@@ -43,6 +45,7 @@ impl Block {
             breaker_open: 0,
             full: 0,
             clusters: 0,
+            orchestrators: 0,
             facts: Arc::new([const { None }; BLOCK_ROWS]),
         }
     }

@@ -147,6 +147,7 @@ impl FleetBuilder {
         let (active, capacity) = (member.active(), member.capacity());
         set(&mut block.present, true);
         set(&mut block.clusters, member.registration.kind == MemberKind::Cluster);
+        set(&mut block.orchestrators, member.registration.kind == MemberKind::Orchestrator);
         set(&mut block.available, member.takes_work());
         set(&mut block.breaker_open, breaker.gate() == Some(0));
         set(&mut block.full, capacity > 0 && active >= capacity);
@@ -166,6 +167,7 @@ impl FleetBuilder {
         for bits in [
             &mut block.present,
             &mut block.clusters,
+            &mut block.orchestrators,
             &mut block.available,
             &mut block.breaker_open,
             &mut block.full,

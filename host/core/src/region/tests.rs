@@ -7,6 +7,7 @@ use crate::member::{LoadReport, Registration};
 fn member(id: &str, kind: MemberKind, cluster: Option<&str>) -> Member {
     let id_of = |text: &str| MemberId::parse(text).unwrap();
     Member {
+        standing: Default::default(),
         registration: Registration {
             id: id_of(id),
             kind,

@@ -39,6 +39,7 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
         failover,
         failback,
         chaos: _,
+        federation,
         regions,
         rtt,
     } = config;
@@ -50,6 +51,7 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     rules.check().map_err(|error| out_of_range("rebalance", &error))?;
     failover.check()?;
     failback.check()?;
+    super::federation::check(federation)?;
     name("server.node-id", &server.node_id, |text| MemberId::parse(text).map(drop))?;
     for (key, text) in [("server.region", &server.region), ("server.zone", &server.zone)] {
         name(key, text.as_deref().unwrap_or("none"), |text| Label::parse(text).map(drop))?;
@@ -186,7 +188,7 @@ pub(super) fn bad(key: &str, value: impl ToString, problem: &str) -> ConfigError
     ConfigError::Value { key: key.to_owned(), value: value.to_string(), problem: problem.to_owned() }
 }
 
-fn name<E: ToString>(
+pub(super) fn name<E: ToString>(
     key: &str,
     text: &str,
     parse: impl Fn(&str) -> Result<(), E>,
@@ -203,11 +205,11 @@ fn host_name(key: &str, text: &str) -> Result<(), ConfigError> {
     Err(bad(key, text, "use a name such as leader.example, or an address; without port"))
 }
 
-fn at_least(key: &str, value: u64, least: u64) -> Result<(), ConfigError> {
+pub(super) fn at_least(key: &str, value: u64, least: u64) -> Result<(), ConfigError> {
     if value < least { Err(bad(key, value, &format!("use at least {least}"))) } else { Ok(()) }
 }
 
-fn at_most(key: &str, value: u64, most: u64) -> Result<(), ConfigError> {
+pub(super) fn at_most(key: &str, value: u64, most: u64) -> Result<(), ConfigError> {
     if value > most { Err(bad(key, value, &format!("use at most {most}"))) } else { Ok(()) }
 }
 

@@ -9,6 +9,7 @@ mod balancing;
 mod check;
 mod document;
 mod failover;
+mod federation;
 mod load;
 mod placement;
 mod policies;
@@ -26,6 +27,7 @@ pub use balancing::BalancingConfig;
 pub use check::check;
 pub use document::{default_toml, schema_json};
 pub use failover::{ChaosConfig, DetectionConfig, FailbackConfig, FailbackMode, FailoverConfig};
+pub use federation::{FederationConfig, PeerConfig};
 pub use load::{ConfigError, load, parse};
 pub use placement::PlacementConfig;
 pub use policies::{BudgetConfig, PoliciesConfig};
@@ -54,6 +56,8 @@ pub struct Config {
     pub routing: RoutingConfig,
     /// Scaling: how many replicas groups get, and who is told of changes.
     pub scaling: ScalingConfig,
+    /// Orchestrator federation: who this host is to its peers, and which peers it dials.
+    pub federation: FederationConfig,
     /// Rebalancing: when to act, and how much.
     pub rebalance: RebalanceConfig,
     /// Failover: when members are dead, and how their work goes elsewhere.

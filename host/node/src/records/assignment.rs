@@ -211,6 +211,7 @@ impl RequirementRecord {
         let member = |id: &String| MemberId::parse(id).map_err(text);
         let kind = |name: &str| parse_kind(name).ok_or_else(|| format!("`{name}` is not a kind"));
         Ok(Requirement {
+            with_peers: false,
             kind: self.kind.as_deref().map(kind).transpose()?,
             cluster: self.cluster.as_ref().map(member).transpose()?,
             capabilities: labels(&self.capabilities)?,
@@ -253,6 +254,7 @@ mod tests {
     fn an_assignment_comes_back_with_its_terms_and_one_without_terms_asks_for_nothing() {
         let set = |name: &str| BTreeSet::from([label(name).unwrap()]);
         let requirement = Requirement {
+            with_peers: false,
             kind: parse_kind("node"),
             cluster: Some(MemberId::parse("c").unwrap()),
             capabilities: set("gpu"),

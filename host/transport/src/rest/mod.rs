@@ -22,6 +22,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::orchestrator;
 use crate::service::ControlPlane;
 
 /// Largest body of an API request, bytes.
@@ -41,7 +42,8 @@ pub(crate) type Plane = Arc<dyn ControlPlane>;
 /// All routes, and what they are to programs.
 fn described() -> (Router<Plane>, OpenApi) {
     use v1::{
-        chaos, decisions, failover, groups, members, placements, policies, rebalance, regions, rtt, slots,
+        chaos, decisions, failover, groups, members, orchestrator as federation, placements, policies,
+        rebalance, regions, rtt, slots,
     };
     let uploads = OpenApiRouter::new()
         .routes(routes!(policies::list, policies::load))
@@ -99,6 +101,11 @@ fn described() -> (Router<Plane>, OpenApi) {
         .routes(routes!(regions::list))
         .routes(routes!(regions::one))
         .routes(routes!(regions::lag_matrix))
+        .routes(routes!(federation::peers))
+        .routes(routes!(federation::tasks, federation::delegate))
+        .routes(routes!(federation::task))
+        .routes(routes!(federation::progress))
+        .routes(routes!(federation::broadcast))
         .routes(routes!(events::follow))
         .routes(routes!(healthy))
         .routes(routes!(ready))
@@ -115,6 +122,7 @@ pub fn routes(plane: Arc<dyn ControlPlane>) -> Router {
     let openapi = move || async move { ([(header::CONTENT_TYPE, "application/json")], document.to_string()) };
     router
         .route("/openapi.json", get(openapi))
+        .route(orchestrator::endpoint::PATH, get(orchestrator::endpoint::open))
         .fallback(|| async {
             let text = "there is no such path; `/openapi.json` lists those that are";
             error::Problem::new(StatusCode::NOT_FOUND, text)

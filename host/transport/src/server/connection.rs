@@ -1,7 +1,8 @@
 //! One connection from its first byte to its end.
 //!
 //! Invariant: it ends by itself at its client's wish, at the time-outs of its head and of idleness, or after the request in
-//! flight when the server stops. An end is polite first (HTTP/2: GOAWAY), and certain after.
+//! flight when the server stops. An end is polite first (HTTP/2: GOAWAY), and certain after. A WebSocket leaves it: from the
+//! upgrade on its session has bounds of its own.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -56,7 +57,8 @@ impl Port {
                 Ok::<_, Infallible>(until_sent(response, underway))
             }
         });
-        let mut connection = pin!(self.protocol.serve_connection(TokioIo::new(stream), service));
+        let mut connection =
+            pin!(self.protocol.serve_connection_with_upgrades(TokioIo::new(stream), service));
         tokio::select! {
             _ = connection.as_mut() => return,
             () = activity.idle_for(self.limits.idle_timeout) => {}

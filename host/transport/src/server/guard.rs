@@ -14,6 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use subtle::ConstantTimeEq as _;
 
 use super::names::{Names, is_foreign_page};
+use crate::orchestrator::endpoint::{self, TOKEN_PROTOCOL};
 use crate::rest::error::Problem;
 use crate::service::ControlPlane;
 use crate::{grpc, rest};
@@ -59,12 +60,16 @@ impl Guard {
             return refuse(StatusCode::MISDIRECTED_REQUEST, &misdirected(&name));
         }
         let open = matches!(request.uri().path(), "/healthz" | "/readyz");
-        if !open && !self.token.as_deref().is_none_or(|token| carries(request.headers(), token)) {
+        let is_socket = request.uri().path() == endpoint::PATH;
+        let admits =
+            |token: &str| carries(request.headers(), token) || is_socket && offers(request.headers(), token);
+        if !open && !self.token.as_deref().is_none_or(admits) {
             return refuse(StatusCode::UNAUTHORIZED, "a token is needed: send `Authorization: Bearer TOKEN`");
         }
         let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        if changes && self.token.is_none() && is_foreign_page(request) {
-            // Without a token a browser could be made to change a federation on loopback.
+        if (is_socket || changes && self.token.is_none()) && is_foreign_page(request) {
+            // Without a token a browser could be made to change a federation on loopback; and no rule of browsers keeps a
+            // page from opening a WebSocket to another site.
             return refuse(StatusCode::FORBIDDEN, "requests of other sites' pages may not change anything");
         }
         if rest::is_too_long(request.headers(), rest::COMPONENT_BYTES_MAX) {
@@ -88,4 +93,12 @@ fn carries(headers: &HeaderMap, token: &str) -> bool {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
     given.as_bytes().ct_eq(token.as_bytes()).into()
+}
+
+/// A WebSocket client that cannot send headers offers the token as a protocol.
+fn offers(headers: &HeaderMap, token: &str) -> bool {
+    let lists = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let texts = lists.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(','));
+    let mut given = texts.filter_map(|text| text.trim().strip_prefix(TOKEN_PROTOCOL));
+    given.any(|given| given.as_bytes().ct_eq(token.as_bytes()).into())
 }

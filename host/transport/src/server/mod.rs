@@ -3,7 +3,7 @@
 //! listener -> [`places`] -> first words ([`opening`]) -> [`connection`] -> [`guard`] -> routes
 //!
 //! Invariant: connections (in all and of one address), heads, idle time, streams and bodies are bounded; a shutdown stops
-//! accepting first and lets requests in flight finish. Deliberately absent: upgrades, and a rate of requests.
+//! accepting first and lets requests in flight finish. Deliberately absent: a rate of requests.
 
 mod activity;
 mod connection;

@@ -33,6 +33,7 @@ fn member(row: u32, id: &str, region: &str, zone: &str) -> Member {
         resources: Default::default(),
     };
     Member {
+        standing: Default::default(),
         registration,
         row,
         status: Default::default(),

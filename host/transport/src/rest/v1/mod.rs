@@ -5,6 +5,7 @@ pub(crate) mod decisions;
 pub(crate) mod failover;
 pub(crate) mod groups;
 pub(crate) mod members;
+pub(crate) mod orchestrator;
 pub(crate) mod placements;
 pub(crate) mod policies;
 pub(crate) mod rebalance;

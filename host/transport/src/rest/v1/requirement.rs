@@ -56,6 +56,7 @@ impl RequirementBody {
         };
         Ok(Requirement {
             kind,
+            with_peers: false,
             cluster: self.cluster.as_deref().map(member_id).transpose()?,
             capabilities: labels("required_capabilities", &self.required_capabilities)?,
             preferred_capabilities: labels("preferred_capabilities", &self.preferred_capabilities)?,

@@ -4,6 +4,7 @@ use pilothouse_core::chaos;
 use pilothouse_core::event::{Event, EventKind};
 use pilothouse_core::failback::Ending;
 use pilothouse_core::id::Label;
+use pilothouse_core::orchestrator::Notice;
 use pilothouse_core::placement::ledger::Reservation;
 use pilothouse_core::registry::Change;
 use pilothouse_core::scaling::Why;
@@ -117,6 +118,10 @@ impl From<&Event> for EventView {
             EventKind::FaultEnded(id, fault) => {
                 ("chaos.ended".to_owned(), Some(id.to_string()), fired(fault))
             }
+            EventKind::Orchestrator(peer, notice) => {
+                let (name, detail) = notice_parts(notice);
+                (format!("orchestrator.{name}"), Some(peer.to_string()), detail)
+            }
         };
         Self { sequence: event.sequence, at: time(event.at), kind, subject, detail }
     }
@@ -128,6 +133,24 @@ fn text(label: &Option<Label>) -> Option<String> {
 
 fn fired(fault: &chaos::Planned) -> Value {
     json!({ "victim": victim_name(&fault.victim), "by": fault.by, "fired": fault.fired })
+}
+
+fn notice_parts(notice: &Notice) -> (&'static str, Value) {
+    match notice {
+        Notice::Connected => ("connected", Value::Null),
+        Notice::Degraded => ("degraded", Value::Null),
+        Notice::Recovered => ("recovered", Value::Null),
+        Notice::Disconnected { why } => ("disconnected", json!({ "why": why })),
+        Notice::Delegated { task, to } => ("delegated", json!({ "task": task.as_str(), "to": to })),
+        Notice::Refused { task, reason } => ("refused", json!({ "task": task.as_str(), "why": reason })),
+        Notice::Callback { task, status, percent } => {
+            ("callback", json!({ "task": task.as_str(), "status": status, "progress": percent }))
+        }
+        Notice::Broadcast { topic, data } => {
+            let data: Value = serde_json::from_str(data).unwrap_or_default();
+            ("broadcast", json!({ "topic": topic, "data": data }))
+        }
+    }
 }
 
 fn reservation(held: &Reservation) -> Value {

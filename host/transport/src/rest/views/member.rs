@@ -75,6 +75,7 @@ impl From<&Member> for MemberView {
             kind: match registration.kind {
                 MemberKind::Cluster => "cluster",
                 MemberKind::Node => "node",
+                MemberKind::Orchestrator => "orchestrator",
             },
             endpoint: registration.endpoint.clone(),
             hostname: registration.hostname.clone(),

@@ -8,6 +8,7 @@ mod event;
 mod failover;
 mod group;
 mod member;
+mod orchestrator;
 mod placement;
 mod policy;
 mod rebalance;
@@ -29,6 +30,7 @@ pub(crate) use group::{GroupView, GroupsView};
 pub(crate) use member::{
     ClustersView, MemberView, NodesView, ReportedView, StatusSlotView, StatusView, UnregisteredView,
 };
+pub(crate) use orchestrator::{FederationView, SentView, TaskView, TasksView};
 pub(crate) use placement::{BulkView, PlacedView, ReservationView, ReservationsView, reasoning};
 pub(crate) use policy::{LoadedView, PoliciesView, PolicyView};
 pub(crate) use rebalance::{PlanView, PlansView, RebalancedView, cause_text};

@@ -72,6 +72,8 @@ fn requirement_out(requirement: &Requirement) -> (wire::Requirement, Resources) 
         latency_max_ms,
         health_min_percent,
         within: _,
+        // Peers are asked by the host itself only.
+        with_peers: _,
         excluded,
         needs,
         source_region,
@@ -81,6 +83,7 @@ fn requirement_out(requirement: &Requirement) -> (wire::Requirement, Resources) 
         None => "any",
         Some(MemberKind::Cluster) => "cluster",
         Some(MemberKind::Node) => "node",
+        Some(MemberKind::Orchestrator) => "orchestrator",
     };
     let message = wire::Requirement {
         kind: kind.to_owned(),

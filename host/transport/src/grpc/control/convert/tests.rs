@@ -67,6 +67,7 @@ prop_compose! {
         needs in resources(),
     ) -> Requirement {
         Requirement {
+            with_peers: false,
             kind, cluster, excluded, capabilities, preferred_capabilities, services, allowed_regions,
             denied_regions, allowed_zones, denied_zones, compliance, accelerator_models, latency_max_ms,
             health_min_percent, source_region, source_zone, needs, within: None,
