@@ -11,7 +11,8 @@ use pilothouse_tests::{Server, wait_for};
 use serde_json::{Value, json};
 
 /// A busy machine must not make the node decline work: what is tested is who takes it, not when it is too much.
-const NEVER_TOO_BUSY: &str = "[registry.health.unhealthy]\ncpu = 1.0\nmemory = 1.0\ndisk = 1.0\n";
+const NEVER_TOO_BUSY: &str =
+    "[registry.health.unhealthy]\ncpu = 1.0\nmemory = 1.0\ndisk = 1.0\nlatency-ms = 1e9\nerror-rate = 1.0\n";
 
 fn orchestrator(config: &str) -> Server {
     Server::start_with(&format!("{NEVER_TOO_BUSY}[federation]\n{config}\n")).unwrap()
