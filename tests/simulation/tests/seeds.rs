@@ -1,0 +1,70 @@
+//! A bounded number of seeds of every profile, the same seed twice, and every known bug.
+//!
+//! `SIMULATION_SEEDS` changes the number of seeds; `cargo run -p pilothouse-simulation --example simulate` runs millions.
+#![allow(clippy::print_stdout, reason = "the figures are what the test is for")]
+
+use pilothouse_simulation::bug::Bug;
+use pilothouse_simulation::many::simulate_many;
+use pilothouse_simulation::profile::{Profile, simulate};
+
+/// Seeds of each profile.
+const SEEDS: u64 = 5_000;
+/// Seeds within which every bug must be found.
+const BUG_SEEDS: u64 = 2_000;
+
+fn seeds() -> u64 {
+    std::env::var("SIMULATION_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS)
+}
+
+fn holds(profile: Profile) {
+    let summary = simulate_many(profile, 0..seeds(), None);
+    let name = profile.name();
+    println!(
+        "{name}: {} runs, {} events, {} virtual s",
+        summary.runs,
+        summary.events,
+        summary.virtual_ms / 1_000
+    );
+    summary.counts.iter().for_each(|(what, count)| println!("  {what}: {count}"));
+    if let Some(broken) = summary.broken {
+        let violation = broken.violation.unwrap();
+        panic!(
+            "seed {}: {violation}\nreplay: cargo run -p pilothouse-simulation --example simulate -- --profile {name} \
+             --seed {} --trace",
+            broken.seed, broken.seed
+        );
+    }
+    for expected in profile.expected() {
+        assert!(summary.counts.contains_key(expected), "{name}: `{expected}` never happened");
+    }
+}
+
+#[test]
+fn what_the_store_acknowledged_survives() {
+    holds(Profile::Store);
+}
+
+#[test]
+fn the_same_seed_has_the_same_trace() {
+    for profile in Profile::ALL {
+        for seed in 0..50 {
+            let [first, second] = [(); 2].map(|()| simulate(*profile, seed, None, true));
+            let other = first.lines.iter().zip(&second.lines).find(|(first, second)| first != second);
+            assert_eq!(other, None, "{} seed {seed}", profile.name());
+            assert_eq!(first.hash, second.hash, "{} seed {seed}", profile.name());
+        }
+        let hashes = [1, 2].map(|seed| simulate(*profile, seed, None, false).hash);
+        assert_ne!(hashes[0], hashes[1], "seeds matter");
+    }
+}
+
+#[test]
+fn every_known_bug_is_found() {
+    println!("| bug | profile | seeds | found by |\n|---|---|---|---|");
+    for bug in Bug::ALL {
+        let summary = simulate_many(bug.profile(), 0..BUG_SEEDS, Some(*bug));
+        let Some(broken) = summary.broken else { panic!("{bug:?} was not found in {BUG_SEEDS} seeds") };
+        let violation = broken.violation.unwrap();
+        println!("| {bug:?} | {} | {} | {} |", bug.profile().name(), broken.seed + 1, violation.invariant);
+    }
+}
