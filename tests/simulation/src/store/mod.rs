@@ -273,8 +273,21 @@ impl World {
         }
         let (store, mut pump) = self.start().map_err(does_not_open)?;
         self.boot = self.boot.max(store.boot());
-        let with = self.with(doubt, run.now_ms);
-        let applied = leases_are(&with, &self.model, &store, &mut pump) && with.difference(&store).is_none();
+        let mut with = self.with(doubt, run.now_ms);
+        // A lease is granted and revoked: its number tells whether one before it was granted.
+        let mut granted = store.grant_lease(1);
+        pump.run();
+        let newest = ready(&mut granted).and_then(Result::ok).unwrap_or(0);
+        let expected = [&mut with, &mut self.model].map(|model| {
+            let granted = model.apply(&Command::Grant { ttl_ms: 1 }, run.now_ms);
+            model.apply(&Command::Revoke(newest), run.now_ms);
+            granted
+        });
+        let _revoked = store.revoke_lease(newest);
+        pump.run();
+        let applied = expected[0] == model::Answer::Lease(newest)
+            && leases_are(&with, &self.model, &store, &mut pump)
+            && with.difference(&store).is_none();
         if applied {
             self.model = with;
         }
