@@ -13,6 +13,8 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
+use crate::raw::say;
+
 async fn channel(server: &Server) -> Channel {
     Channel::from_shared(format!("http://{}", server.address)).unwrap().connect().await.unwrap()
 }
@@ -121,4 +123,21 @@ async fn what_cannot_be_routed_says_which_filter_cut_it() {
         "{}",
         refused.message()
     );
+}
+
+#[tokio::test]
+async fn a_stream_is_not_idle_and_a_channel_outlives_its_idle_connection() {
+    let server = Server::start_with("[server]\nidle-timeout-ms = 200\n").unwrap();
+    let mut streaming = FederationServiceClient::new(channel(&server).await);
+    let mut calling = FederationServiceClient::new(channel(&server).await);
+    let (_keep_open, outgoing) = tokio::sync::mpsc::channel(1);
+    let outgoing = tokio_stream::wrappers::ReceiverStream::new(outgoing);
+    let mut events = streaming.stream_events(outgoing).await.unwrap().into_inner();
+    calling.list_clusters(wire::ListClustersRequest::default()).await.unwrap();
+    for _ in 0..3 {
+        let said = say(&server, b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        assert!(said.contains("ok"), "one that came later was idle, and closed: {said}");
+    }
+    calling.register_cluster(cluster("east", "us-east-1")).await.unwrap();
+    assert_eq!(events.next().await.unwrap().unwrap().r#type, "member.registered");
 }

@@ -8,6 +8,7 @@
     reason = "helpers of tests fail by panicking, and figures are printed"
 )]
 
+mod access;
 mod cluster_api;
 mod command_line;
 mod crash;
@@ -17,4 +18,8 @@ mod hot_reload;
 mod openapi;
 mod place;
 mod port;
+mod raw;
+mod rehearsal;
 mod scale;
+mod scaling_replay;
+mod tls;

@@ -5,6 +5,13 @@ use std::collections::BTreeSet;
 use pilothouse_tests::Server;
 use serde_json::{Value, json};
 
+/// Words in [`CALLS`] that stand for the id of the first entry of a list: word, path of the list, its field.
+const FIRST: &[(&str, &str, &str)] = &[
+    ("DECISION", "/api/v1/decisions", "decisions"),
+    ("RESERVATION", "/api/v1/reservations", "reservations"),
+    ("PLAN", "/api/v1/rebalance", "plans"),
+];
+
 /// Method, path as described, path as asked, body. In this order, because some need what others made.
 const CALLS: &[(&str, &str, &str, &str)] = &[
     ("post", "/api/cluster/nodes", "", r#"{"id": "n-2", "ip_address": "10.0.0.2", "port": 1}"#),
@@ -30,11 +37,42 @@ const CALLS: &[(&str, &str, &str, &str)] = &[
     ("get", "/api/v1/nodes", "", ""),
     ("get", "/api/v1/nodes/{id}", "/api/v1/nodes/n-2", ""),
     ("post", "/api/v1/route", "", r#"{"alternatives": 2, "requirement": {"kind": "any"}}"#),
+    (
+        "post",
+        "/api/v1/clusters",
+        "",
+        r#"{"id": "c-2", "endpoint": "10.0.1.2:1", "resources": {"cpu_millis": 8000}}"#,
+    ),
+    (
+        "post",
+        "/api/v1/clusters",
+        "",
+        r#"{"id": "c-3", "endpoint": "10.0.1.3:1", "resources": {"cpu_millis": 8000}}"#,
+    ),
     ("post", "/api/v1/place", "", r#"{"needs": {"cpu_millis": 100}}"#),
+    ("post", "/api/v1/place", "", r#"{"needs": {"cpu_millis": 100}, "reserve_ms": 60000}"#),
+    ("get", "/api/v1/reservations", "", ""),
+    (
+        "post",
+        "/api/v1/reservations/{id}/confirm",
+        "/api/v1/reservations/RESERVATION/confirm",
+        r#"{"workload": "r-1"}"#,
+    ),
+    ("post", "/api/v1/place", "", r#"{"needs": {"cpu_millis": 100}, "reserve_ms": 60000}"#),
+    ("delete", "/api/v1/reservations/{id}", "/api/v1/reservations/RESERVATION", ""),
+    (
+        "post",
+        "/api/v1/place/bulk",
+        "",
+        r#"{"workloads": [{"workload": "w", "count": 6, "strategy": "bin-pack", "needs": {"cpu_millis": 1000}}]}"#,
+    ),
+    ("post", "/api/v1/rebalance", "", ""),
+    ("get", "/api/v1/rebalance", "", ""),
+    ("post", "/api/v1/rebalance/{id}/execute", "/api/v1/rebalance/PLAN/execute", ""),
     ("post", "/api/v1/flows", "", r#"{"requirement": {"preferred_region": "eu"}, "traffic_class": 2}"#),
     ("post", "/api/v1/outcomes", "", r#"{"member": "c-1", "success": true}"#),
     ("get", "/api/v1/decisions", "/api/v1/decisions?limit=5", ""),
-    ("get", "/api/v1/decisions/{id}", "/api/v1/decisions/LAST", ""),
+    ("get", "/api/v1/decisions/{id}", "/api/v1/decisions/DECISION", ""),
     ("get", "/api/v1/slots", "", ""),
     ("get", "/api/v1/slots/{family}/{name}", "/api/v1/slots/balancing/default", ""),
     ("get", "/api/v1/slots/{family}/{name}/history", "/api/v1/slots/balancing/default/history", ""),
@@ -86,11 +124,13 @@ fn every_operation_answers_as_described() {
     let document = server.ok("GET", "/openapi.json", None).unwrap();
     for (method, path, asked, body) in CALLS {
         let asked = if asked.is_empty() { path } else { asked };
-        let last = |server: &Server| server.ok("GET", "/api/v1/decisions", None).unwrap();
-        let asked = match asked.strip_suffix("LAST") {
-            Some(start) => format!("{start}{}", last(&server)["decisions"][0]["id"].as_str().unwrap()),
-            None => (*asked).to_owned(),
-        };
+        let asked = FIRST.iter().fold((*asked).to_owned(), |asked, (word, list, field)| {
+            if !asked.contains(word) {
+                return asked;
+            }
+            let list = server.ok("GET", list, None).unwrap();
+            asked.replace(word, list[field][0]["id"].as_str().unwrap())
+        });
         let answered = match *body {
             "THE COMPONENT" => server.upload("", pilothouse_policies::ALL[0].bytes),
             body => server.ask(&method.to_uppercase(), &asked, Some(body)),

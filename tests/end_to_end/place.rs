@@ -81,7 +81,7 @@ fn every_constraint_narrows_and_an_impossible_one_says_what_cut_whom() {
     ] {
         let answer = place(&server, &["--constraints", constraints, "--alternatives", "8"]).unwrap();
         let mut got = vec![member(&answer)];
-        got.extend(answer["alternatives"].as_array().unwrap().iter().map(|next| member(next)));
+        got.extend(answer["alternatives"].as_array().unwrap().iter().map(member));
         got.sort_unstable();
         assert_eq!(got, allowed, "{constraints}");
     }

@@ -1,32 +1,12 @@
-//! The port against clients that are slow, many, hostile or not allowed, with a good one beside them.
+//! The port against clients that are slow, many or hostile, with a good one beside them; and its end.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::process::Command;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use pilothouse_tests::{Server, binary, wait_for};
+use pilothouse_tests::{Server, wait_for};
 
-const HEALTHY: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-
-fn connect(server: &Server) -> TcpStream {
-    let stream = TcpStream::connect(&server.address).unwrap();
-    // A server that never closes makes the test fail here instead of waiting for ever.
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    stream
-}
-
-/// Sends bytes and reads until the server closes; gives what it said.
-fn say(server: &Server, bytes: &[u8]) -> String {
-    let mut stream = connect(server);
-    // The server may close while we still write; what it said counts.
-    let _ = stream.write_all(bytes);
-    let mut answer = Vec::new();
-    if let Err(error) = stream.read_to_end(&mut answer) {
-        assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "the server keeps the connection open");
-    }
-    String::from_utf8_lossy(&answer).into_owned()
-}
+use crate::raw::{HEALTHY, connect, read_until, say};
 
 #[test]
 fn a_client_that_dawdles_is_cut_off_while_others_are_served() {
@@ -66,6 +46,61 @@ fn connections_beyond_the_bound_wait_for_a_place() {
     assert_eq!(&answer, b"HTTP/1.1 200");
 }
 
+/// Whether a connection from an address of this machine is served.
+fn is_served_from(server: &Server, own: [u8; 4]) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::from(own)), 0)).unwrap();
+        socket.connect(server.address.parse().unwrap()).await.unwrap().into_std().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
+    let mut answer = String::new();
+    // Who gets no place is cut off, perhaps while it writes.
+    let _ = (&stream).write_all(HEALTHY).and_then(|()| (&stream).read_to_string(&mut answer));
+    answer.starts_with("HTTP/1.1 200")
+}
+
+#[test]
+fn one_address_cannot_take_all_places() {
+    let server =
+        Server::start_with("[server]\nconnections-per-address = 2\nheader-timeout-ms = 60000\n").unwrap();
+    let held: Vec<TcpStream> = (0..2).map(|_| connect(&server)).collect();
+    assert!(!is_served_from(&server, [127, 0, 0, 1]), "it has both its places");
+    assert!(is_served_from(&server, [127, 0, 0, 2]), "another address has its own");
+    drop(held);
+    wait_for(|| is_served_from(&server, [127, 0, 0, 1]).then_some(())).expect("it has places again");
+}
+
+#[test]
+fn a_connection_without_requests_is_closed_in_either_protocol() {
+    let http2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let keep_alive = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    // HTTP/2 ends in two steps, and this client does not answer the first; the second comes after the head's time.
+    for (what, header_timeout_ms, bytes, wanted) in [
+        ("HTTP/1 after a request", 60_000, &keep_alive[..], "ok\n"),
+        ("HTTP/2 without a request", 300, http2, "\0\0\u{8}\u{7}\0\0\0\0\0"),
+    ] {
+        let config = format!("[server]\nidle-timeout-ms = 300\nheader-timeout-ms = {header_timeout_ms}\n");
+        let said = say(&Server::start_with(&config).unwrap(), bytes);
+        assert!(said.contains(wanted), "{what}: {said:?}");
+    }
+}
+
+#[test]
+fn a_stream_of_events_is_not_idle() {
+    let server = Server::start_with("[server]\nidle-timeout-ms = 200\n").unwrap();
+    let mut events = connect(&server);
+    events.write_all(b"GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    read_until(&mut events, "text/event-stream");
+    for _ in 0..3 {
+        let said = say(&server, b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        assert!(said.contains("ok"), "one that came later was idle, and closed: {said}");
+    }
+    server.ok("POST", "/api/v1/clusters", Some(r#"{"id": "c-1", "endpoint": "10.0.0.1:1"}"#)).unwrap();
+    read_until(&mut events, "member.registered");
+}
+
 #[test]
 fn requests_that_are_too_large_or_no_requests_are_refused() {
     let server = Server::start().unwrap();
@@ -95,117 +130,9 @@ fn requests_that_are_too_large_or_no_requests_are_refused() {
 }
 
 #[test]
-fn with_a_token_every_route_but_health_demands_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("token");
-    std::fs::write(&file, "correct-horse-battery").unwrap();
-    let server = Server::start_with(&format!("[server]\ntoken-file = \"{}\"\n", file.display())).unwrap();
-    let ask = |method: &str, path: &str, token: &str| {
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\nconnection: close\r\n"
-        );
-        let token =
-            if token.is_empty() { String::new() } else { format!("authorization: Bearer {token}\r\n") };
-        say(&server, format!("{head}{token}\r\n").as_bytes())
-    };
-    let document = ask("GET", "/openapi.json", "correct-horse-battery");
-    let body = document.split_once("\r\n\r\n").unwrap().1;
-    let document: serde_json::Value = serde_json::from_str(body).unwrap();
-    let mut asked = 0;
-    for (path, item) in document["paths"].as_object().unwrap() {
-        for method in item.as_object().unwrap().keys() {
-            let (path, method) = (path.replace(['{', '}'], ""), method.to_uppercase());
-            let is_open = matches!(path.as_str(), "/healthz" | "/readyz");
-            for wrong in ["", "wrong", "correct-horse-batter", "correct-horse-batteryy"] {
-                let answer = ask(&method, &path, wrong);
-                assert_eq!(
-                    answer.starts_with("HTTP/1.1 401"),
-                    !is_open,
-                    "{method} {path} with `{wrong}`: {answer}"
-                );
-                asked += 1;
-            }
-        }
-    }
-    assert!(asked > 100, "{asked}");
-    assert!(
-        ask("POST", "/federation.FederationService/ListClusters", "").starts_with("HTTP/1.1 401"),
-        "gRPC too"
-    );
-    assert!(ask("GET", "/api/v1/status", "correct-horse-battery").starts_with("HTTP/1.1 200"));
-}
-
-#[test]
-fn a_page_whose_name_was_made_to_point_here_gets_nothing() {
-    let server = Server::start().unwrap();
-    let ask = |host: &str, agent: &str| {
-        let head = "GET /api/v1/status HTTP/1.1\r\nconnection: close\r\n";
-        say(&server, format!("{head}host: {host}\r\nuser-agent: {agent}\r\n\r\n").as_bytes())
-    };
-    for (host, agent, status) in [
-        ("evil.example", "Mozilla/5.0", "403"),
-        ("localhost:8151", "Mozilla/5.0", "200"),
-        ("127.0.0.1:8151", "Mozilla/5.0", "200"),
-        ("leader:8151", "curl/8.0", "200"),
-    ] {
-        let answer = ask(host, agent);
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{agent} at {host}: {answer}");
-    }
-}
-
-#[test]
-fn with_tls_only_tls_is_served_and_the_name_is_checked() {
-    let dir = tempfile::tempdir().unwrap();
-    let certificate =
-        rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-    let path = |name: &str| dir.path().join(name).display().to_string();
-    std::fs::write(path("cert.pem"), certificate.cert.pem()).unwrap();
-    std::fs::write(path("key.pem"), certificate.signing_key.serialize_pem()).unwrap();
-    let config =
-        format!("[server.tls]\ncert-file = \"{}\"\nkey-file = \"{}\"\n", path("cert.pem"), path("key.pem"));
-    let server = Server::start_with(&config).unwrap();
-    let status = |host: &str, ca: &[&str]| {
-        let port = server.address.rsplit_once(':').unwrap().1;
-        let url = format!("https://{host}:{port}");
-        let mut command = Command::new(binary().unwrap());
-        let done = command.args(["--server", &url]).args(ca).arg("status").output().unwrap();
-        (done.status.code().unwrap(), String::from_utf8_lossy(&done.stderr).into_owned())
-    };
-    let ca = path("cert.pem");
-    assert_eq!(status("127.0.0.1", &["--ca-file", &ca]).0, 0);
-    assert_eq!(status("localhost", &["--ca-file", &ca]).0, 0);
-    assert_eq!(status("127.0.0.2", &["--ca-file", &ca]).0, 3, "another name than the certificate's");
-    let (code, stderr) = status("127.0.0.1", &[]);
-    assert!(code == 3 && stderr.to_lowercase().contains("cert"), "not a public certificate: {stderr}");
-    assert!(!say(&server, HEALTHY).contains("200"), "plain HTTP is not served");
-    assert_eq!(status("127.0.0.1", &["--ca-file", &ca]).0, 0, "and did no harm");
-}
-
-#[test]
-fn a_certificate_that_cannot_be_used_stops_the_start_and_is_named() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str| dir.path().join(name).display().to_string();
-    let [one, other] =
-        [(); 2].map(|()| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
-    std::fs::write(path("cert.pem"), one.cert.pem()).unwrap();
-    std::fs::write(path("key.pem"), one.signing_key.serialize_pem()).unwrap();
-    std::fs::write(path("other.pem"), other.signing_key.serialize_pem()).unwrap();
-    std::fs::write(path("text.pem"), "hello").unwrap();
-    for (cert, key, wanted) in [
-        ("missing.pem", "key.pem", "missing.pem"),
-        ("text.pem", "key.pem", "text.pem"),
-        ("cert.pem", "text.pem", "text.pem"),
-        ("cert.pem", "other.pem", "do not go together"),
-    ] {
-        let config = format!("[server.tls]\ncert-file = \"{}\"\nkey-file = \"{}\"\n", path(cert), path(key));
-        let error = Server::start_with(&config).expect_err(wanted).to_string();
-        assert!(error.contains(wanted), "{cert}, {key}: {error}");
-    }
-}
-
-#[test]
-fn a_stop_lets_the_request_in_flight_finish() {
-    let server = Server::start().unwrap();
+fn a_stop_lets_the_request_in_flight_finish_even_if_it_has_the_last_place() {
+    // Were it to wait for a place first, or for the end of its patience, this would take ten minutes.
+    let mut server = Server::start_with("[server]\nconnections-max = 1\ndrain-ms = 600000\n").unwrap();
     let mut stream = connect(&server);
     let head =
         b"POST /api/v1/clusters HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nexpect: 100-continue\r\n\
@@ -222,4 +149,16 @@ fn a_stop_lets_the_request_in_flight_finish() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    wait_for(|| server.has_ended().then_some(())).expect("with it, all work is done");
+}
+
+#[test]
+fn a_stop_waits_for_a_request_as_long_as_configured_and_no_longer() {
+    let mut server = Server::start_with("[server]\nrequest-timeout-ms = 600000\ndrain-ms = 100\n").unwrap();
+    let mut stream = connect(&server);
+    let head = b"POST /api/v1/route HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n";
+    stream.write_all(head).unwrap();
+    read_until(&mut stream, "100 Continue");
+    server.terminate();
+    wait_for(|| server.has_ended().then_some(())).expect("the body never comes");
 }

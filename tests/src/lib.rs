@@ -110,6 +110,11 @@ impl Server {
         }
     }
 
+    /// Whether the process has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.as_mut().is_none_or(|child| matches!(child.try_wait(), Ok(Some(_))))
+    }
+
     /// Memory of the process that is in RAM, KiB.
     ///
     /// # Errors

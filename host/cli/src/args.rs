@@ -133,6 +133,9 @@ pub(crate) struct ServeArgs {
     /// File with the bearer token.
     #[arg(long)]
     pub(crate) token_file: Option<PathBuf>,
+    /// Let the host's clock run so many times as fast, for rehearsals; only on loopback.
+    #[arg(long)]
+    pub(crate) time_factor: Option<u32>,
     /// Write the address to this file when ready.
     #[arg(long)]
     pub(crate) ready_file: Option<PathBuf>,
@@ -208,7 +211,7 @@ pub(crate) enum NodeCommand {
         id: String,
     },
     /// Register a node. Example: pilothouse node register node-2 10.0.0.2:8151 --max-agents 20
-    Register(NodeRegisterArgs),
+    Register(Box<NodeRegisterArgs>),
     /// Remove a node.
     Unregister {
         /// Its id.

@@ -5,6 +5,9 @@
 use std::collections::VecDeque;
 
 use crate::assignment::Assignment;
+use crate::chaos;
+use crate::failback::Ending;
+use crate::failover::{self, FailoverId, Phase};
 use crate::id::{AgentName, Label};
 use crate::placement::ledger::Reservation;
 use crate::rebalance::{Plan, Summary};
@@ -37,6 +40,34 @@ pub enum EventKind {
     Planned(Box<Plan>),
     /// A rebalancing plan was executed.
     Rebalanced(Box<Summary>),
+    /// A failover went on to a phase.
+    Failover(FailoverId, Phase),
+    /// A failover ended.
+    FailedOver(Box<failover::Summary>),
+    /// An attempt to bring a displaced workload home ended.
+    Failback(AgentName, Ending),
+    /// Too many members vanished at once, in a region or (without one) in the fleet: nobody is declared dead.
+    BrakeOn {
+        /// Where.
+        region: Option<Label>,
+        /// How many are missing.
+        lost: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// Members are declared dead again.
+    BrakeOff {
+        /// Where.
+        region: Option<Label>,
+    },
+    /// Whether this host finds a region down.
+    RegionDown(Label, bool),
+    /// Whether observers in enough places agree that a region is down.
+    RegionDead(Label, bool),
+    /// A fault began on purpose.
+    FaultBegan(chaos::FaultId, Box<chaos::Planned>),
+    /// A fault is over.
+    FaultEnded(chaos::FaultId, Box<chaos::Planned>),
     /// A scaling group has another count.
     Scaled(Label, scaling::Change),
 }

@@ -2,16 +2,21 @@
 //!
 //! [`registry`] keeps members, [`fleet`] publishes them as an immutable snapshot, [`eligible`] filters, a port of
 //! [`policy`] advises, [`guardrail`] checks, [`placement`] commits. [`probe`] estimates round-trip times. [`slot`] decides
-//! which revision of a policy serves. [`rebalance`] turns suggested moves into plans that are worth their cost.
+//! which revision of a policy serves. [`rebalance`] turns suggested moves into plans that are worth their cost,
+//! [`failover`] runs the workloads of dead members elsewhere, [`failback`] brings them home, [`chaos`] breaks things on
+//! purpose.
 //!
 //! Invariant: everything here is a function of its arguments. No clock, randomness, environment, socket, file,
 //! serialisation or log exists in this crate, and it depends on nothing but `thiserror`.
 
 pub mod assignment;
 pub mod breaker;
+pub mod chaos;
 pub mod device;
 pub mod eligible;
 pub mod event;
+pub mod failback;
+pub mod failover;
 pub mod fleet;
 pub mod guardrail;
 pub mod id;

@@ -45,6 +45,20 @@ pub enum Status {
     Unknown,
 }
 
+/// What the failure detector thinks of a member, beside what the member says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Standing {
+    /// Nothing speaks against it.
+    #[default]
+    Sound,
+    /// Silent, and being probed; takes no new work.
+    Suspect,
+    /// Declared dead; what it ran goes elsewhere.
+    Dead,
+    /// Heard again after its death; takes no new work until it has stayed for a while.
+    Held,
+}
+
 /// How well the member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Health {
@@ -170,6 +184,8 @@ pub struct Member {
     pub row: u32,
     /// Presence, by the receiver's clock.
     pub status: Status,
+    /// What the failure detector thinks of it.
+    pub standing: Standing,
     /// An operator asked for no new work; survives restarts.
     pub draining: bool,
     /// Health by the rules.
@@ -245,6 +261,7 @@ impl Member {
     #[must_use]
     pub fn takes_work(&self) -> bool {
         matches!(self.status, Status::Online | Status::Unknown)
+            && self.standing == Standing::Sound
             && !self.draining
             && !matches!(self.health, Health::Unhealthy)
             && !matches!(self.role, Role::Standby)

@@ -120,7 +120,7 @@ fn share_of(total: u32, share: f32) -> u32 {
 pub(crate) mod tests {
     use super::*;
     use crate::id::{Label, MemberId};
-    use crate::member::{Health, LoadReport, MemberKind, Registration, Role, Status};
+    use crate::member::{Health, LoadReport, MemberKind, Registration, Role, Standing, Status};
     use crate::time::WallMs;
 
     /// A healthy node that runs `active` of `capacity` agents and has `memory_mib` in all.
@@ -148,6 +148,7 @@ pub(crate) mod tests {
             registration,
             row: 0,
             status: Status::Online,
+            standing: Standing::Sound,
             draining: false,
             health: Health::Healthy,
             role: Role::Worker,

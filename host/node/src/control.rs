@@ -251,7 +251,7 @@ impl ControlPlane for Control {
         Identity {
             node_id: self.node_id.clone(),
             version: env!("CARGO_PKG_VERSION"),
-            uptime_ms: self.hub.clock.nanos() / 1_000_000,
+            uptime_ms: self.hub.clock.uptime_ms(),
             boot: self.hub.store.boot(),
             epoch: self.hub.fleet.load().epoch,
         }

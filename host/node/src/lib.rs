@@ -14,6 +14,7 @@ pub mod hub;
 mod metrics;
 pub mod placement;
 mod policy_dir;
+mod port;
 mod records;
 mod scaling;
 pub mod serve;

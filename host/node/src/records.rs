@@ -177,6 +177,7 @@ impl MemberRecord {
             registration,
             row: self.row,
             status: Default::default(),
+            standing: Default::default(),
             draining: self.draining,
             health: Default::default(),
             load: Default::default(),

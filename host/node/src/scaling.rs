@@ -34,6 +34,7 @@ const GROUPS_MAX: usize = 1_024;
 struct Managed {
     group: Group,
     places: Vec<Place>,
+    decided: Option<Now>,
     last: String,
 }
 
@@ -57,7 +58,12 @@ impl Groups {
     /// If a record cannot be read.
     pub(crate) fn open(hub: Arc<Hub>, webhook: Option<Webhook>) -> anyhow::Result<Self> {
         let stored = stored::read_all(&*hub.store)?;
-        let managed = |(group, places)| Managed { group, places, last: "read from the store".to_owned() };
+        let managed = |(group, places)| Managed {
+            group,
+            places,
+            decided: None,
+            last: "read from the store".to_owned(),
+        };
         let groups =
             stored.into_iter().map(|(group, places)| (group.spec().name.clone(), managed((group, places))));
         Ok(Self { groups: Mutex::new(groups.collect()), hub, webhook })
@@ -97,6 +103,7 @@ impl Groups {
         let managed = groups.entry(name.clone()).or_insert_with(|| Managed {
             group: Group::new(spec.clone(), replicas.unwrap_or(spec.min_replicas)),
             places: Vec::new(),
+            decided: None,
             last: "made".to_owned(),
         });
         let now = self.hub.clock.now();
@@ -178,8 +185,9 @@ impl Groups {
     fn advise(&self, name: &Label, advice: Option<pilothouse_core::policy::request::ScalingTarget>) {
         let mut groups = lock(&self.groups);
         let Some(managed) = groups.get_mut(name) else { return };
-        let event = advice.map_or(Event::NoAdvice, Event::Advice);
-        let command = managed.group.step(event, self.hub.clock.now());
+        let (event, now) = (advice.map_or(Event::NoAdvice, Event::Advice), self.hub.clock.now());
+        let command = managed.group.step(event, now);
+        managed.decided = Some(now);
         match &command {
             Some(Command::Hold(held)) => managed.last = format!("held: {held}"),
             None => managed.last = "the count is right".to_owned(),
@@ -240,7 +248,7 @@ impl Groups {
 }
 
 fn info(managed: &Managed, now: Now) -> GroupInfo {
-    let Managed { group, places, last } = managed;
+    let Managed { group, places, decided, last } = managed;
     let placed: u32 = places.iter().map(|place| place.replicas).sum();
     GroupInfo {
         spec: group.spec().clone(),
@@ -248,6 +256,7 @@ fn info(managed: &Managed, now: Now) -> GroupInfo {
         places: places.clone(),
         unplaced: group.replicas().saturating_sub(placed),
         changed_ms_ago: group.last_change().map(|at| now.0.saturating_sub(at.0)),
+        decided_ms_ago: decided.map(|at| now.since_ms(at)),
         sampled_ms_ago: group.window().age_ms(now),
         samples: group.window().len(),
         last: last.clone(),

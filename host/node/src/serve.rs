@@ -16,26 +16,34 @@ use pilothouse_engine::precheck::COMPONENT_BYTES_MAX;
 use pilothouse_engine::{Budget, Cache, Compiler, Runtime};
 use pilothouse_member::Probe;
 use pilothouse_store::{Embedded, Store, Txn};
-use pilothouse_transport::server::{self, Limits, Protection};
+use pilothouse_transport::server;
 use pilothouse_transport::service::placement::PlacementPlane as _;
 use pilothouse_transport::service::{Activation, ControlPlane as _};
-use pilothouse_transport::tls;
 use tokio::sync::mpsc;
 
 use crate::blobs::Blobs;
 use crate::clock::Clock;
-use crate::config::{BudgetConfig, Config, RebalanceConfig, RebalanceMode, ThresholdsConfig, TlsConfig};
+use crate::config::{BudgetConfig, Config, RebalanceConfig, RebalanceMode, ThresholdsConfig};
 use crate::control::Control;
 use crate::decide::Decider;
 use crate::decide::log::DecisionLog;
 use crate::hub::Hub;
 use crate::placement::Rebalancing;
 use crate::policy_dir::{DEBOUNCE_MS, PolicyDir};
+use crate::port;
 use crate::scaling::{Groups, Webhook};
 use crate::slots::library::Library;
 use crate::slots::live::FaultReport;
 use crate::slots::{REPORTS_MAX, Slots};
 use crate::tasks::{Stop, TaskSet};
+
+/// What tasks have after the requests in flight, to write down their last state.
+const LAST_WORK: Duration = Duration::from_secs(2);
+
+/// Between two looks at members and slots, ms.
+const TICK_MS: u64 = 250;
+/// Between two looks at groups, as their shortest period, ms.
+const SCALING_TICK_MS: u64 = 100;
 
 /// A running server.
 #[derive(Debug)]
@@ -51,7 +59,7 @@ pub struct Running {
 impl Running {
     /// Stops accepting, lets requests in flight finish, and ends all tasks.
     pub async fn stop(self) {
-        self.tasks.stop(self.drain).await;
+        self.tasks.stop(self.drain + LAST_WORK).await;
     }
 }
 
@@ -66,16 +74,13 @@ struct Incoming {
 /// # Errors
 /// What could not be opened, and what to do.
 pub async fn start(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<Running> {
-    let token = match &config.server.token_file {
-        Some(path) => Some(read_token(path)?),
-        None => None,
-    };
-    server::bind_allowed(config.server.listen, token.is_some(), config.server.tls.is_some())?;
-    let tls = match &config.server.tls {
-        Some(TlsConfig { cert_file, key_file }) => Some(tls::acceptor(cert_file, key_file)?),
-        None => None,
-    };
-    let protection = Protection { token, tls };
+    let (protection, limits) = (port::protection(&config.server)?, port::limits(&config.server));
+    if config.server.time_factor > 1 {
+        tracing::warn!(
+            times = config.server.time_factor,
+            "a rehearsal: the host's clock runs faster than the world"
+        );
+    }
     let (control, incoming) = tokio::task::block_in_place(|| open(config, program))?;
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await
@@ -87,26 +92,11 @@ pub async fn start(config: &Config, program: Option<std::path::PathBuf>) -> anyh
     spawn_loops(config, &control, reports, &mut tasks);
     spawn_scaling(&control, calls, &mut tasks);
     spawn_rebalancing(config, &control, &mut tasks);
-    let limits = Limits {
-        connections_max: config.server.connections_max,
-        header_timeout: Duration::from_millis(config.server.header_timeout_ms),
-        request_timeout: Duration::from_millis(config.server.request_timeout_ms),
-        ..Limits::default()
-    };
     let plane = Arc::new(control.clone());
     tasks.spawn("server", move |mut stop| async move {
         server::run(listener, plane, protection, limits, async move { stop.wait().await }).await;
     });
-    let drain = Duration::from_millis(config.server.drain_ms);
-    Ok(Running { address, control, tasks, drain })
-}
-
-fn read_token(path: &std::path::Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read token file {}", path.display()))?;
-    let token = text.trim().to_owned();
-    anyhow::ensure!(token.len() >= 16, "the token in {} is shorter than 16 characters", path.display());
-    Ok(token)
+    Ok(Running { address, control, tasks, drain: limits.drain })
 }
 
 fn open(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<(Control, Incoming)> {
@@ -119,7 +109,7 @@ fn open(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<
             .create(dir)
             .with_context(|| format!("cannot make the data folder {}", dir.display()))?;
     }
-    let clock = Clock::start();
+    let clock = Clock::start(config.server.time_factor);
     let mut seed = [0; 8];
     rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
     let seed = u64::from_le_bytes(seed);
@@ -245,7 +235,8 @@ fn spawn_loops(
     mut reports: mpsc::Receiver<FaultReport>,
     tasks: &mut TaskSet,
 ) {
-    let publish = Duration::from_millis(config.registry.publish_interval_ms);
+    let clock = control.hub.clock;
+    let publish = clock.period(config.registry.publish_interval_ms);
     let hub = Arc::clone(&control.hub);
     tasks.spawn("publish", move |mut stop| async move {
         while stop.sleep(publish).await {
@@ -254,7 +245,7 @@ fn spawn_loops(
     });
     let (hub, slots) = (Arc::clone(&control.hub), Arc::clone(&control.slots));
     tasks.spawn("tick", move |mut stop| async move {
-        while stop.sleep(Duration::from_millis(250)).await {
+        while stop.sleep(clock.period(TICK_MS)).await {
             tick_registry(&hub).await;
             crate::placement::release_over(&hub);
             slots.tick().await;
@@ -281,7 +272,7 @@ fn spawn_loops(
         slots.flush_state(&mut flushed).await;
     });
     let (probed, mut probe) = (control.clone(), Probe::new(config.server.data_dir.clone()));
-    let every = Duration::from_millis(config.registry.probe_interval_ms);
+    let every = clock.period(config.registry.probe_interval_ms);
     tasks.spawn("probe", move |mut stop| async move {
         while stop.sleep(every).await {
             if let Err(error) = probed.report(&probed.node_id, &probe.read()) {
@@ -303,7 +294,7 @@ fn spawn_rebalancing(config: &Config, control: &Control, tasks: &mut TaskSet) {
     }
     let control = control.clone();
     tasks.spawn("rebalance", move |mut stop| async move {
-        while stop.sleep(Duration::from_millis(window_ms)).await {
+        while stop.sleep(control.hub.clock.period(window_ms)).await {
             for kind in [MemberKind::Cluster, MemberKind::Node] {
                 let watching = control.clone();
                 let plan = tokio::task::spawn_blocking(move || watching.watch_balance(kind)).await;
@@ -330,7 +321,7 @@ fn spawn_scaling(
 ) {
     let control = control.clone();
     tasks.spawn("scaling", move |mut stop| async move {
-        while stop.sleep(Duration::from_millis(100)).await {
+        while stop.sleep(control.hub.clock.period(SCALING_TICK_MS)).await {
             let control = control.clone();
             let ticked = tokio::task::spawn_blocking(move || {
                 let Control { groups, decider, slots, .. } = &control;
@@ -371,10 +362,12 @@ async fn tick_registry(hub: &Hub) {
 async fn watch_folder(dir: std::path::PathBuf, control: Control, poll: Duration, mut stop: Stop) {
     let (hint, mut hints) = mpsc::channel(1);
     let _watcher = notifier(&dir, hint);
+    // Whoever writes the files lives in the world's time.
+    let clock = Clock::start(1);
     let mut folder = PolicyDir::new(dir, COMPONENT_BYTES_MAX as u64);
     folder.remember(remembered(&*control.hub.store));
     loop {
-        let (found, settling) = folder.scan(control.hub.clock.now());
+        let (found, settling) = folder.scan(clock.now());
         for found in found {
             take_file(&control, found).await;
             remember(&*control.hub.store, &folder).await;

@@ -1,6 +1,6 @@
 //! REST, gRPC and events on one port.
 //!
-//! connection -> [`server`] (accept loop, limits) -> guard (token, origin) -> [`rest`] | [`grpc`] -> [`service::ControlPlane`]
+//! connection -> [`server`] (accept loop, limits) -> guard (name, token, origin) -> [`rest`] | [`grpc`] -> [`service::ControlPlane`]
 //!
 //! Invariant: this is the only crate that names tonic and axum. Nothing is decided here: requests are checked for form,
 //! converted, and handed on; errors become a status in exactly one place per protocol.

@@ -283,6 +283,8 @@ pub struct GroupInfo {
     pub unplaced: u32,
     /// How long ago the count changed, ms.
     pub changed_ms_ago: Option<u64>,
+    /// How long ago a decision last ended, with or without advice, ms.
+    pub decided_ms_ago: Option<u64>,
     /// How old the newest sample is, ms.
     pub sampled_ms_ago: Option<u64>,
     /// Samples in the window.

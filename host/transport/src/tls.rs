@@ -34,8 +34,16 @@ pub enum TlsError {
         path: PathBuf,
     },
     /// Certificate and key do not go together.
-    #[error("the certificate and the private key do not go together")]
-    Unusable(#[source] tokio_rustls::rustls::Error),
+    #[error("the certificate in {} and the private key in {} do not go together", cert_file.display(), key_file.display())]
+    Unusable {
+        /// The certificate's file.
+        cert_file: PathBuf,
+        /// The key's file.
+        key_file: PathBuf,
+        /// Why.
+        #[source]
+        source: tokio_rustls::rustls::Error,
+    },
 }
 
 /// An acceptor for the port.
@@ -57,7 +65,11 @@ pub fn acceptor(cert_file: &Path, key_file: &Path) -> Result<TlsAcceptor, TlsErr
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, key))
-        .map_err(TlsError::Unusable)?;
+        .map_err(|source| TlsError::Unusable {
+            cert_file: cert_file.to_owned(),
+            key_file: key_file.to_owned(),
+            source,
+        })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -32,7 +32,8 @@ fn pool(runtime: &Runtime, bytes: &[u8], settings: &str, deadline_ms: Option<u64
     Ok(Pool::new(loaded, settings, config)?)
 }
 
-fn default_policy(runtime: &Runtime, family: &str, name: &str) -> anyhow::Result<Pool> {
+/// A default policy, with all the time that a busy machine takes.
+pub fn default_policy(runtime: &Runtime, family: &str, name: &str) -> anyhow::Result<Pool> {
     let policy = pilothouse_policies::find(family, name).ok_or_else(|| anyhow::anyhow!("no {name}"))?;
     pool(runtime, policy.bytes, "", Some(1_000))
 }
@@ -42,7 +43,8 @@ fn balancing(pool: &Pool) -> &dyn BalancingPort {
     port
 }
 
-fn placing(pool: &Pool) -> &dyn PlacementPort {
+/// The port of a placement policy.
+pub fn placing(pool: &Pool) -> &dyn PlacementPort {
     let Decision::Placement(port) = pool.decision() else { panic!("not placement") };
     port
 }

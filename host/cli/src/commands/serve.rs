@@ -61,6 +61,7 @@ fn merge(args: ServeArgs) -> anyhow::Result<Config> {
     if let Some(node_id) = args.node_id {
         server.node_id = node_id;
     }
+    server.time_factor = args.time_factor.unwrap_or(server.time_factor);
     server.token_file = args.token_file.or(server.token_file.take());
     config.policies.policy_dir = args.policy_dir.or(config.policies.policy_dir.take());
     config::check(&config)?;

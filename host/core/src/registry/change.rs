@@ -1,7 +1,7 @@
 //! What the registry tells the world: one entry per change, facts as fields.
 
 use crate::id::MemberId;
-use crate::member::{Health, MemberKind, Role, Status};
+use crate::member::{Health, MemberKind, Role, Standing, Status};
 
 /// Why a member is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,13 @@ pub enum Change {
         from: Status,
         /// Now.
         to: Status,
+    },
+    /// The failure detector thinks otherwise of it.
+    Standing {
+        /// Before.
+        from: Standing,
+        /// Now.
+        to: Standing,
     },
     /// Health changed.
     Health {

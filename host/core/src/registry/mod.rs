@@ -20,7 +20,9 @@ use crate::fleet::facts::{TooManyNames, mix};
 use crate::fleet::geography::Geography;
 use crate::fleet::live::MEMBERS_MAX;
 use crate::id::MemberId;
-use crate::member::{Claim, Health, LoadReport, Member, MemberKind, Registration, Resources, Role, Status};
+use crate::member::{
+    Claim, Health, LoadReport, Member, MemberKind, Registration, Resources, Role, Standing, Status,
+};
 use crate::time::{Now, WallMs};
 
 pub use change::{Change, MemberChange, Removal};
@@ -189,6 +191,7 @@ impl Registry {
                     registration,
                     row,
                     status: Status::Unknown,
+                    standing: Standing::Sound,
                     draining: false,
                     health: Health::Unknown,
                     load: LoadReport::default(),
@@ -291,6 +294,21 @@ impl Registry {
             .collect();
         for id in waiting {
             changes.extend(self.step_breaker(&id, Input::Tick, now));
+        }
+        changes
+    }
+
+    /// Takes what the failure detector thinks of a member. One that is dead is offline at once.
+    pub fn set_standing(&mut self, id: &MemberId, to: Standing) -> Vec<MemberChange> {
+        let Some(entry) = self.entries.get_mut(id) else { return Vec::new() };
+        let from = std::mem::replace(&mut entry.member.standing, to);
+        let mut changes = Vec::new();
+        if from != to {
+            changes.push(about(id, Change::Standing { from, to }));
+            self.rewrite(id);
+        }
+        if to == Standing::Dead {
+            self.set_status(id, Status::Offline, &mut changes);
         }
         changes
     }

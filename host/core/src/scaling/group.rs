@@ -155,6 +155,7 @@ pub struct Group {
     replicas: u32,
     window: Window,
     last_change: Option<Now>,
+    /// When the policy was to be asked last.
     asked: Option<Now>,
 }
 
@@ -206,12 +207,13 @@ impl Group {
     }
 
     fn tick(&mut self, seed: u64, now: Now) -> Option<Command> {
-        let due =
-            self.asked.is_none_or(|asked| now.0.saturating_sub(asked.0) >= u64::from(self.spec.period_ms));
-        if !due {
+        let period_ms = u64::from(self.spec.period_ms);
+        let due = self.asked.map_or(now, |asked| asked.plus_ms(period_ms));
+        if now < due {
             return None;
         }
-        self.asked = Some(now);
+        // A late look keeps the beat, or periods would grow by how late looks are; a whole period late begins a new one.
+        self.asked = Some(if now.since_ms(due) < period_ms { due } else { now });
         Some(Command::Ask(ScalingRequest {
             seed,
             now_ms: now.0,
@@ -364,8 +366,20 @@ mod tests {
         let asked = |group: &mut Group, at| group.step(Event::Tick { seed: 7 }, Now(at));
         let Some(Command::Ask(request)) = asked(&mut group, 2_000) else { panic!("not asked") };
         assert_eq!((request.samples.len(), request.replicas, request.seed), (1, 10, 7));
-        assert_eq!(asked(&mut group, 16_999), None);
-        assert!(asked(&mut group, 17_000).is_some());
+        for (at, is_asked) in [
+            (16_999, false),
+            (17_400, true),
+            (31_999, false),
+            (32_000, true),
+            (80_000, true),
+            (94_999, false),
+        ] {
+            assert_eq!(
+                asked(&mut group, at).is_some(),
+                is_asked,
+                "{at}: the beat is 2,000 + 15,000 n, then 80,000"
+            );
+        }
     }
 
     #[test]

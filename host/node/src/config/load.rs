@@ -1,5 +1,6 @@
 //! Reads and checks configuration text; says what is wrong, where, and what would be right.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use pilothouse_core::id::{Label, MemberId};
@@ -8,6 +9,8 @@ use super::Config;
 
 /// Largest configuration file, bytes.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// Fastest clock of a rehearsal: beyond it a loop's shortest wait is longer than what it waits for.
+const TIME_FACTOR_MAX: u64 = 3_600;
 
 /// Why a configuration is no good.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +88,18 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     }
     name("server.node-id", &server.node_id, |text| MemberId::parse(text).map(drop))?;
     at_least("server.connections-max", server.connections_max as u64, 1)?;
+    at_least("server.connections-per-address", server.connections_per_address as u64, 1)?;
+    for (index, host) in server.allowed_hosts.iter().enumerate() {
+        host_name(&format!("server.allowed-hosts.{index}"), host)?;
+    }
+    at_least("server.time-factor", server.time_factor.into(), 1)?;
+    at_most("server.time-factor", server.time_factor.into(), TIME_FACTOR_MAX)?;
+    if server.time_factor > 1 && !server.listen.ip().is_loopback() {
+        let problem = "a rehearsal listens on loopback only; use 1, or set server.listen to 127.0.0.1:PORT";
+        return Err(bad("server.time-factor", server.time_factor, problem));
+    }
     at_least("server.header-timeout-ms", server.header_timeout_ms, 10)?;
+    at_least("server.idle-timeout-ms", server.idle_timeout_ms, 10)?;
     at_least("server.request-timeout-ms", server.request_timeout_ms, 10)?;
     at_least("registry.publish-interval-ms", registry.publish_interval_ms, 1)?;
     at_least("registry.probe-interval-ms", registry.probe_interval_ms, 100)?;
@@ -140,6 +154,15 @@ fn name<E: ToString>(
     parse(text).map_err(|error| bad(key, text, &error.to_string()))
 }
 
+/// A name as in a URL, or an address; ports and patterns are not part of it.
+fn host_name(key: &str, text: &str) -> Result<(), ConfigError> {
+    let is_name = || text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+    if text.parse::<IpAddr>().is_ok() || (!text.is_empty() && is_name()) {
+        return Ok(());
+    }
+    Err(bad(key, text, "use a name such as leader.example, or an address; without port"))
+}
+
 fn at_least(key: &str, value: u64, least: u64) -> Result<(), ConfigError> {
     if value < least { Err(bad(key, value, &format!("use at least {least}"))) } else { Ok(()) }
 }
@@ -176,6 +199,16 @@ mod tests {
             ("[server]\nlistenn = \"x\"", "unknown field `listenn`"),
             ("[server]\nlisten = \"nonsense\"", "line 2"),
             ("[server]\nnode-id = \"a b\"", "server.node-id"),
+            (
+                "[server]\nallowed-hosts = [\"leader\", \"a:80\"]",
+                "server.allowed-hosts.1` is a:80: use a name",
+            ),
+            ("[server]\nallowed-hosts = [\"*.example\"]", "server.allowed-hosts.0"),
+            ("[server]\nconnections-per-address = 0", "server.connections-per-address"),
+            ("[server]\ntime-factor = 0", "server.time-factor` is 0: use at least 1"),
+            ("[server]\ntime-factor = 3601", "server.time-factor` is 3601: use at most 3600"),
+            ("[server]\ntime-factor = 2\nlisten = \"0.0.0.0:8151\"", "a rehearsal listens on loopback only"),
+            ("[server]\nidle-timeout-ms = 0", "server.idle-timeout-ms"),
             ("[registry]\noffline-after-ms = 1", "registry.offline-after-ms` is 1: use at least 30000"),
             ("[registry]\nmass-loss-share = nan", "registry.mass-loss-share"),
             ("[regions.x]\nlatitude = 91.0\nlongitude = 0.0", "regions.x.latitude"),

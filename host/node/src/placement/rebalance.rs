@@ -278,7 +278,6 @@ impl Rehearsal<'_> {
         let utilisation = |load: &MemberLoad| {
             let member = registry.member(&load.id)?;
             let total = member.registration.resources.cpu_millis;
-            #[expect(clippy::cast_precision_loss, reason = "a share needs few digits")]
             match (total, member.capacity()) {
                 (0, 0) => None,
                 (0, capacity) => Some(f64::from(member.active()) / f64::from(capacity)),

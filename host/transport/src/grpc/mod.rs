@@ -8,15 +8,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::{Stream, StreamExt as _};
 use pilothouse_core::id::MemberId;
 use pilothouse_core::member::MemberKind;
 use pilothouse_proto::federation as wire;
 use pilothouse_proto::federation::federation_service_server::{FederationService, FederationServiceServer};
 use tokio_stream::wrappers::BroadcastStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::rest::Plane;
+use crate::rest::error::Problem;
 use crate::service::{ControlPlane, ServiceError};
 
 /// Largest message, bytes.
@@ -73,6 +75,23 @@ fn status(error: &ServiceError) -> Status {
         ServiceError::StoreFailed(_) => Status::unavailable(text),
         ServiceError::Unimplemented(_) => Status::unimplemented(text),
     }
+}
+
+/// Whether a request is a gRPC call.
+pub(crate) fn is_call(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// What the port's own checks say, as a gRPC client reads it.
+pub(crate) fn refusal(problem: Problem) -> axum::response::Response {
+    let (status, text) = problem.parts();
+    let code = match status {
+        StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+        StatusCode::REQUEST_TIMEOUT => Code::DeadlineExceeded,
+        StatusCode::PAYLOAD_TOO_LARGE => Code::ResourceExhausted,
+        _ => Code::PermissionDenied,
+    };
+    Status::new(code, text).into_http()
 }
 
 fn cluster_id(text: &str) -> Result<MemberId, Status> {

@@ -30,6 +30,8 @@ pub(crate) struct GroupView {
     /// `null` = never.
     changed_ms_ago: Option<u64>,
     /// `null` = never.
+    decided_ms_ago: Option<u64>,
+    /// `null` = never.
     sampled_ms_ago: Option<u64>,
     /// Samples in the window.
     samples: usize,
@@ -39,8 +41,8 @@ pub(crate) struct GroupView {
 
 impl From<&GroupInfo> for GroupView {
     fn from(info: &GroupInfo) -> Self {
-        let GroupInfo { spec, replicas, places, unplaced, changed_ms_ago, sampled_ms_ago, samples, last } =
-            info;
+        let GroupInfo { spec, replicas, places, unplaced, samples, last, .. } = info;
+        let GroupInfo { changed_ms_ago, decided_ms_ago, sampled_ms_ago, .. } = info;
         Self {
             name: spec.name.to_string(),
             replicas: *replicas,
@@ -57,6 +59,7 @@ impl From<&GroupInfo> for GroupView {
             places: places.iter().map(|place| (place.member.to_string(), place.replicas)).collect(),
             unplaced: *unplaced,
             changed_ms_ago: *changed_ms_ago,
+            decided_ms_ago: *decided_ms_ago,
             sampled_ms_ago: *sampled_ms_ago,
             samples: *samples,
             last: last.clone(),
