@@ -16,12 +16,58 @@ pub enum Bug {
     ChecksDropped,
     /// Leases end by a clock that jumps.
     WallClockDecides,
+    /// Placement counts what a stale decision says, without a check on the state in force.
+    CommitUnchecked,
+    /// A reservation is held, but its room is not counted.
+    ReservationUncounted,
+    /// Giving a reservation back gives its room back twice.
+    ReleasedTwice,
+    /// Nobody ends reservations whose time is over.
+    ReservationsNeverEnd,
+    /// A reservation is confirmed after its time.
+    LateConfirmation,
+    /// A placement is acknowledged before its record is durable.
+    AckBeforeDurable,
+    /// What is assigned to a member that comes back is not counted.
+    BooksForgotten,
+    /// After a restart, the epochs of workloads that were unassigned are forgotten.
+    EpochsBeginAnew,
+    /// A change of owner keeps the epoch.
+    EpochKept,
+    /// Effects are accepted without a look at their epoch.
+    OldEpochAccepted,
+    /// Members are declared dead however many vanish at once.
+    BrakeOff,
+    /// The commands of a failover do not wait for its journal.
+    JournalAfterEffect,
+    /// A copy that must not run is dropped although its successor does not run yet.
+    FencedIsDropped,
+    /// Copies that run elsewhere are never stopped.
+    OldCopiesStay,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: &[Self] =
-        &[Self::AckBeforeSync, Self::WriteAcrossBarrier, Self::ChecksDropped, Self::WallClockDecides];
+    pub const ALL: &[Self] = &[
+        Self::AckBeforeSync,
+        Self::WriteAcrossBarrier,
+        Self::ChecksDropped,
+        Self::WallClockDecides,
+        Self::CommitUnchecked,
+        Self::ReservationUncounted,
+        Self::ReleasedTwice,
+        Self::ReservationsNeverEnd,
+        Self::LateConfirmation,
+        Self::AckBeforeDurable,
+        Self::BooksForgotten,
+        Self::EpochsBeginAnew,
+        Self::EpochKept,
+        Self::OldEpochAccepted,
+        Self::BrakeOff,
+        Self::JournalAfterEffect,
+        Self::FencedIsDropped,
+        Self::OldCopiesStay,
+    ];
 
     /// Where it can be found.
     #[must_use]
@@ -30,6 +76,20 @@ impl Bug {
             Self::AckBeforeSync | Self::WriteAcrossBarrier | Self::ChecksDropped | Self::WallClockDecides => {
                 Profile::Store
             }
+            Self::CommitUnchecked
+            | Self::ReservationUncounted
+            | Self::ReleasedTwice
+            | Self::ReservationsNeverEnd
+            | Self::LateConfirmation
+            | Self::AckBeforeDurable
+            | Self::BooksForgotten
+            | Self::EpochsBeginAnew
+            | Self::EpochKept => Profile::Placement,
+            Self::OldEpochAccepted
+            | Self::BrakeOff
+            | Self::JournalAfterEffect
+            | Self::FencedIsDropped
+            | Self::OldCopiesStay => Profile::Failover,
         }
     }
 

@@ -13,9 +13,11 @@
 
 pub mod bug;
 pub mod disk;
+mod fleet;
 pub mod many;
 pub mod poll;
 pub mod profile;
 pub mod random;
 pub mod run;
+pub mod stage;
 mod store;

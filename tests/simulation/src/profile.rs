@@ -8,24 +8,30 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::bug::Bug;
 use crate::run::{Report, Run, Violation};
-use crate::store;
+use crate::{fleet, store};
 
 /// A kind of run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Profile {
     /// The embedded store on a faulty disk.
     Store,
+    /// Detection, registry and placement of a fleet whose host and members fail.
+    Placement,
+    /// The same with failover.
+    Failover,
 }
 
 impl Profile {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Store];
+    pub const ALL: &[Self] = &[Self::Store, Self::Placement, Self::Failover];
 
     /// Its name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Store => "store",
+            Self::Placement => "placement",
+            Self::Failover => "failover",
         }
     }
 
@@ -40,6 +46,8 @@ impl Profile {
     pub fn expected(self) -> &'static [&'static str] {
         match self {
             Self::Store => store::EXPECTED,
+            Self::Placement => fleet::EXPECTED_PLACEMENT,
+            Self::Failover => fleet::EXPECTED_FAILOVER,
         }
     }
 }
@@ -50,6 +58,8 @@ pub fn simulate(profile: Profile, seed: u64, bug: Option<Bug>, keep: bool) -> Re
     let mut run = Run::new(seed, bug, keep);
     let result = catch_unwind(AssertUnwindSafe(|| match profile {
         Profile::Store => store::run(&mut run),
+        Profile::Placement => fleet::run(&mut run, false),
+        Profile::Failover => fleet::run(&mut run, true),
     }));
     let checked = result.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);

@@ -45,6 +45,16 @@ fn what_the_store_acknowledged_survives() {
 }
 
 #[test]
+fn a_fleet_is_never_oversubscribed_and_forgets_nothing() {
+    holds(Profile::Placement);
+}
+
+#[test]
+fn workloads_of_dead_members_run_elsewhere_and_never_twice() {
+    holds(Profile::Failover);
+}
+
+#[test]
 fn the_same_seed_has_the_same_trace() {
     for profile in Profile::ALL {
         for seed in 0..50 {
