@@ -125,7 +125,7 @@ impl World {
         let recent = self.checker.dead.values().filter(|at| **at > since).count();
         ensure!(recent < 3, BRAKE, "{recent} of {} died within the window", self.members.len());
         let up = self.index(member).is_some_and(|index| self.members[index].up);
-        let heard = up && self.stage.network.is_reliable() && self.plan.member_crash == 0;
+        let heard = up && self.plan.reliable;
         ensure!(!heard, FALSE_DEATH, "{member}");
         Ok(())
     }

@@ -296,7 +296,10 @@ impl World {
         match then {
             Then::Acknowledge(agent, epoch) => {
                 run.note(format_args!("acknowledged: {agent} under {epoch}"));
-                self.checker.acknowledged(agent, epoch);
+                // It may have been evicted meanwhile; that is acknowledged, too.
+                if self.host.ledger.get(&agent).is_some_and(|held| held.epoch == epoch) {
+                    self.checker.acknowledged(agent, epoch);
+                }
                 Ok(())
             }
             Then::Start(agent) => {

@@ -132,6 +132,8 @@ impl Event {
 /// How likely what is, of a thousand, and the rules in force.
 struct Plan {
     with_failover: bool,
+    /// Nothing is lost and nobody crashes, though the host may: whoever is dead then was judged wrongly.
+    reliable: bool,
     member_crash: u64,
     host_crash: u64,
     host_pause: u64,
@@ -190,9 +192,11 @@ impl World {
         if run.bug == Some(Bug::BrakeOff) {
             detection.lost_min = 1_000;
         }
+        let member_crash = random.rate(60);
         let plan = Plan {
             with_failover,
-            member_crash: random.rate(60),
+            reliable: network.is_reliable() && member_crash == 0,
+            member_crash,
             host_crash: random.rate(40),
             host_pause: random.rate(40),
             bad_advice: random.rate(300),
