@@ -140,7 +140,7 @@ pub struct Registration {
 }
 
 /// Amounts of the resources that workloads take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Resources {
     /// Thousandths of a CPU core.
     pub cpu_millis: u32,

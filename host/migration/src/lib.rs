@@ -1,57 +1,26 @@
-//! Ownership of workloads and the rule that moves it.
+//! Moves workloads between members without losing one or running one twice: events in, commands out.
 //!
-//! Commit point first: the only authority over a workload is its record `(member, epoch)`, changed by one compare-and-swap.
-//! Moving state, journaling and rolling back are not here yet.
+//! [`saga`] walks a migration step by step from the host's side.
+//!
+//! Invariant: the only authority over a workload is its record [`owner::Owner`], changed by one compare-and-swap. A crash
+//! before it rolls back, one after it rolls forward. Freezing ends an epoch: no copy serves again under an epoch in which it
+//! was frozen. There is no clock, randomness, socket, file, serialisation or log here.
 
-use pilothouse_core::assignment::Assignment;
-use pilothouse_core::id::MemberId;
-use pilothouse_core::time::WallMs;
-
-/// Somebody else changed the owner first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the owner changed: expected epoch {expected}, found {found}")]
-pub struct Fenced {
-    /// The epoch that the caller knew.
-    pub expected: u64,
-    /// The epoch in force.
-    pub found: u64,
-}
-
-/// The record after a transfer, if the caller knew the owner in force.
-///
-/// # Errors
-/// [`Fenced`] if the epoch is not the one in force.
-pub fn transfer(
-    current: &Assignment,
-    expected: u64,
-    to: MemberId,
-    now: WallMs,
-) -> Result<Assignment, Fenced> {
-    if current.epoch != expected {
-        return Err(Fenced { expected, found: current.epoch });
-    }
-    Ok(Assignment { member: to, epoch: current.epoch + 1, assigned_at: now, ..current.clone() })
-}
-
+mod bug;
+pub mod charter;
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use pilothouse_core::id::AgentName;
-
-    #[test]
-    fn of_two_transfers_from_the_same_epoch_one_is_fenced() {
-        let id = |text| MemberId::parse(text).unwrap();
-        let agent = AgentName::parse("x").unwrap();
-        let start = Assignment {
-            agent,
-            member: id("a"),
-            epoch: 1,
-            assigned_at: WallMs(0),
-            terms: Default::default(),
-            devices: Default::default(),
-        };
-        let moved = transfer(&start, 1, id("b"), WallMs(1)).unwrap();
-        assert_eq!((moved.member.as_str(), moved.epoch), ("b", 2));
-        assert_eq!(transfer(&moved, 1, id("c"), WallMs(2)), Err(Fenced { expected: 1, found: 2 }));
-    }
-}
+mod fixture;
+pub mod id;
+pub mod member;
+#[cfg(test)]
+mod model;
+pub mod order;
+pub mod owner;
+pub mod plan;
+pub mod queue;
+pub mod saga;
+pub mod step;
+pub mod ticket;
+pub mod transfer;
+#[cfg(test)]
+mod world;

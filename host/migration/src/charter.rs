@@ -1,0 +1,129 @@
+//! What a migration is about: who moves what from where to where, and within which bounds.
+//!
+//! Invariant: a charter never changes after it was journaled; recovery sees the same one.
+
+use pilothouse_core::id::{AgentName, MemberId};
+use pilothouse_core::member::Resources;
+
+use crate::id::MigrationId;
+
+/// Most other targets that are tried after the first.
+pub const ALTERNATIVES_MAX: usize = 2;
+
+/// Whether a source that cannot take part, or state that changes too fast, ends a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Mode {
+    /// The source takes part and the bound on downtime is kept, or nothing is switched.
+    #[default]
+    Graceful,
+    /// Goes on without the source (from the last known state, after its lease) and beyond the bound.
+    Forced,
+}
+
+/// What a caller asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Options {
+    /// Graceful or forced.
+    pub mode: Mode,
+    /// Whether the state moves, too; otherwise the workload starts afresh.
+    pub preserve_state: bool,
+    /// Longest pause, ms.
+    pub max_downtime_ms: u64,
+    /// Chunks are compressed (by the shell).
+    pub compress: bool,
+    /// Longest time from begin to commit, ms.
+    pub deadline_ms: Option<u64>,
+}
+
+impl Default for Options {
+    /// The bound is the 5 s that the documents' command line shows.
+    fn default() -> Self {
+        Self {
+            mode: Mode::Graceful,
+            preserve_state: true,
+            max_downtime_ms: 5_000,
+            compress: false,
+            deadline_ms: None,
+        }
+    }
+}
+
+/// How patient a migration is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Patience {
+    /// A step that shows no progress for so long has failed, ms.
+    pub step_timeout_ms: u64,
+    /// How often a step is tried again.
+    pub retries_max: u32,
+    /// First pause between tries, doubled with each, ms.
+    pub backoff_ms: u64,
+    /// Longest pause between tries, ms.
+    pub backoff_max_ms: u64,
+    /// Most rounds of deltas before the freeze (Clark 2005: more do not help).
+    pub rounds_max: u32,
+    /// A round must shrink the delta by so many percent.
+    pub gain_min_percent: u64,
+    /// A reservation on which nothing happens for so long lapses, ms.
+    pub reservation_ms: u64,
+    /// Length of a serving lease, with the margin for drift of clocks, ms.
+    pub lease_ms: u64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            step_timeout_ms: 2_000,
+            retries_max: 3,
+            backoff_ms: 50,
+            backoff_max_ms: 2_000,
+            rounds_max: 5,
+            gain_min_percent: 10,
+            reservation_ms: 60_000,
+            lease_ms: 10_000,
+        }
+    }
+}
+
+/// The way between two members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Link {
+    /// Bytes per second; 0 = nothing passes.
+    pub bandwidth_bytes_per_s: u64,
+    /// Round-trip time, µs.
+    pub rtt_us: u64,
+}
+
+/// One migration.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Charter {
+    /// Its name.
+    pub migration: MigrationId,
+    /// What moves.
+    pub workload: AgentName,
+    /// From where.
+    pub source: MemberId,
+    /// To where.
+    pub target: MemberId,
+    /// Where else, in order, should the target fail; at most [`ALTERNATIVES_MAX`] are tried.
+    pub alternatives: Vec<MemberId>,
+    /// The ownership epoch in force at the begin; the commit makes it one more.
+    pub epoch: u64,
+    /// Room it takes.
+    pub resources: Resources,
+    /// The way that the state takes, as known at the begin.
+    pub link: Link,
+    /// Time the workload takes to start on the target, µs.
+    pub start_us: u64,
+    /// What the caller asked for.
+    pub options: Options,
+    /// How patient it is.
+    pub patience: Patience,
+}
+
+impl Charter {
+    /// The epoch after the commit, and after a fence.
+    #[must_use]
+    pub fn next_epoch(&self) -> u64 {
+        self.epoch.saturating_add(1)
+    }
+}

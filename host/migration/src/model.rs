@@ -1,0 +1,147 @@
+//! Every path of small worlds, walked by a model checker: the saga and both members with crashes, loss, repetition and delay.
+//!
+//! Invariant: the laws hold in every state that can be reached within the budgets, and each seeded bug breaks one of them. The
+//! budgets are small because mishaps multiply; what each combination is for stands beside it.
+
+use stateright::{Checker, HasDiscoveries, Model, Property};
+
+use crate::bug::Bug;
+use crate::charter::{Charter, Mode, Patience};
+use crate::fixture::charter;
+use crate::saga::Outcome;
+use crate::world::{Action, Budget, Host, LAWS, World};
+
+/// More states than a search for a bug may take.
+const STATES_MAX: usize = 3_000_000;
+
+struct Walk {
+    charter: Charter,
+    budget: Budget,
+    bug: Option<Bug>,
+}
+
+impl Model for Walk {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World::new(self.charter.clone(), self.budget, self.bug)]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        actions.extend(world.actions());
+    }
+
+    fn next_state(&self, world: &World, action: Action) -> Option<World> {
+        let mut next = world.clone();
+        next.act(action);
+        (next != *world).then_some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let always =
+            LAWS.iter().zip(CONDITIONS).map(|((name, _), holds)| Property::<Self>::always(name, holds));
+        let reached = [
+            Property::<Self>::sometimes("it moves", |_, world| {
+                matches!(world.host, Host::Idle(Some(Outcome::Moved { .. })))
+            }),
+            Property::<Self>::sometimes("it is rolled back", |_, world| {
+                matches!(world.host, Host::Idle(Some(Outcome::RolledBack { .. })))
+            }),
+        ];
+        always.chain(reached).collect()
+    }
+}
+
+type Condition = fn(&Walk, &World) -> bool;
+
+/// The checker wants functions that capture nothing.
+const CONDITIONS: [Condition; LAWS.len()] = {
+    macro_rules! at {
+        ($($index:literal)*) => { [$(|_, world| LAWS[$index].1(world)),*] };
+    }
+    at!(0 1 2 3 4 5 6)
+};
+
+/// Deadlines differ from each other, so that any of them can be the first.
+fn short() -> Charter {
+    let patience = Patience {
+        step_timeout_ms: 10,
+        retries_max: 1,
+        backoff_ms: 1,
+        backoff_max_ms: 1,
+        rounds_max: 1,
+        reservation_ms: 35,
+        lease_ms: 25,
+        ..Patience::default()
+    };
+    let mut charter = charter();
+    charter.options.max_downtime_ms = 15;
+    Charter { patience, ..charter }
+}
+
+fn forced() -> Charter {
+    let mut charter = short();
+    charter.options.mode = Mode::Forced;
+    charter
+}
+
+fn stateless() -> Charter {
+    let mut charter = short();
+    charter.options.preserve_state = false;
+    charter
+}
+
+#[track_caller]
+fn holds(charter: Charter, budget: Budget) {
+    let checker = Walk { charter, budget, bug: None }.checker().threads(2).spawn_bfs().join();
+    println!("{} states for {budget:?}", checker.unique_state_count());
+    checker.assert_properties();
+}
+
+/// Which law the bug breaks, if any.
+fn breaks(charter: Charter, budget: Budget, bug: Bug) -> Option<&'static str> {
+    let walk = Walk { charter, budget, bug: Some(bug) };
+    let failures = HasDiscoveries::AnyFailures;
+    let checker =
+        walk.checker().threads(2).finish_when(failures).target_state_count(STATES_MAX).spawn_bfs().join();
+    println!("{} states for {bug:?}", checker.unique_state_count());
+    let broken = checker.discoveries();
+    LAWS.iter().map(|(name, _)| *name).find(|name| broken.contains_key(name))
+}
+
+#[test]
+fn tune() {
+    let none = Budget::default();
+    for budget in [
+        Budget { host_crashes: 1, ticks: 3, writes: 1, heartbeats: 1, ..none },
+        Budget { host_crashes: 2, ticks: 1, ..none },
+        Budget { host_crashes: 1, losses: 1, ticks: 2, ..none },
+        Budget { losses: 2, duplicates: 1, ticks: 3, ..none },
+        Budget { restarts: 1, ticks: 3, writes: 1, heartbeats: 2, ..none },
+        Budget { deaths: 1, ticks: 4, host_crashes: 1, ..none },
+        Budget { cancels: 1, losses: 1, ticks: 3, writes: 1, ..none },
+    ] {
+        for charter in [short(), forced(), stateless()] {
+            let started = std::time::Instant::now();
+            let checker = Walk { charter, budget, bug: None }
+                .checker()
+                .threads(2)
+                .target_state_count(1_500_000)
+                .spawn_bfs()
+                .join();
+            let broken: Vec<_> = checker.discoveries().keys().copied().collect();
+            println!(
+                "{} states {:?} depth {} for {budget:?}: {broken:?}",
+                checker.unique_state_count(),
+                started.elapsed(),
+                checker.max_depth()
+            );
+            for (name, path) in checker.discoveries() {
+                if LAWS.iter().any(|(law, _)| *law == name) {
+                    println!("   {name}: {:#?}", path.into_actions());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! One path through the world: everything is delivered in order, and nothing goes wrong but what a test asks for.
+//!
+//! Invariant: a run ends within a bounded number of actions or fails the test, and looks at the laws after each of them.
+
+use super::{Action, Host, Message, Side, World};
+
+/// More actions than any run of a bounded migration takes.
+const ACTIONS_MAX: usize = 2_000;
+
+impl World {
+    /// Does something and looks at the laws.
+    #[track_caller]
+    pub(crate) fn act_lawfully(&mut self, action: Action) {
+        let shown = format!("{action:?}");
+        self.act(action);
+        assert_eq!(self.broken_law(), None, "after {shown}: {self:#?}");
+    }
+
+    /// What happens if nothing goes wrong; `None` = it is over. Members' heartbeats are answered before time passes.
+    pub(crate) fn next_ordinary(&self) -> Option<Action> {
+        if !self.writing.is_empty() {
+            return Some(Action::Persist);
+        }
+        if let Some(message) = self.messages.first() {
+            return Some(Action::Deliver(message.clone()));
+        }
+        match self.host {
+            Host::Down => Some(Action::Recover),
+            Host::Up(_) => Some(Action::Tick),
+            Host::Idle(_) => None,
+        }
+    }
+
+    /// Goes on until the migration is over, and settles what heartbeats settle.
+    #[track_caller]
+    pub(crate) fn run_to_the_end(&mut self) {
+        self.run(ACTIONS_MAX);
+        assert!(matches!(self.host, Host::Idle(_)), "still at it: {self:#?}");
+        self.heartbeats();
+    }
+
+    /// At most so many actions; returns how many there were.
+    #[track_caller]
+    pub(crate) fn run(&mut self, actions_max: usize) -> usize {
+        for done in 0..actions_max {
+            let Some(action) = self.next_ordinary() else { return done };
+            if action == Action::Tick {
+                self.budget.ticks = 1;
+                self.heartbeats();
+            }
+            self.act_lawfully(action);
+        }
+        actions_max
+    }
+
+    #[track_caller]
+    pub(crate) fn heartbeats(&mut self) {
+        self.budget.heartbeats = 2;
+        for side in [Side::Source, Side::Target] {
+            self.act_lawfully(Action::Heartbeat(side));
+        }
+    }
+
+    /// Whether an order to this side is on its way.
+    pub(crate) fn has_order_to(&self, side: Side) -> bool {
+        let to = match side {
+            Side::Source => &self.charter.source,
+            Side::Target => &self.charter.target,
+        };
+        self.messages.iter().any(|message| matches!(message, Message::Order(member, _) if member == to))
+    }
+}
