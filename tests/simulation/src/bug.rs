@@ -3,6 +3,9 @@
 //! Invariant: no bug is in the product. They are mistakes of a shell around the machines, of a disk, of a configuration, or
 //! (for migration) of the saga under its own feature. Each is found, or a test fails.
 
+#[cfg(feature = "seeded-bugs")]
+use pilothouse_migration::seeded::Bug as Inside;
+
 use crate::profile::Profile;
 
 /// One bug.
@@ -44,6 +47,25 @@ pub enum Bug {
     FencedIsDropped,
     /// Copies that run elsewhere are never stopped.
     OldCopiesStay,
+    /// Effects of a migration do not wait for their journal entry.
+    EffectBeforeJournal,
+    /// Recovery takes the owner record as it was at the begin.
+    OwnerNotRead,
+    /// A member that restarts has forgotten its guards.
+    GuardForgotten,
+    /// The store changes an owner whatever the epoch in force.
+    SwapUnchecked,
+    /// A lease counts from the answer, not from the question.
+    LeaseFromAnswer,
+    /// A forced migration goes on granting leases to its source.
+    SourceKeepsLease,
+    /// A standby's digest is the one that was sent, not the one of its state.
+    DigestRepeated,
+    /// A frozen copy goes on taking writes.
+    WritesWhileFrozen,
+    /// One inside of the saga or the member.
+    #[cfg(feature = "seeded-bugs")]
+    Inside(pilothouse_migration::seeded::Bug),
 }
 
 impl Bug {
@@ -67,7 +89,47 @@ impl Bug {
         Self::JournalAfterEffect,
         Self::FencedIsDropped,
         Self::OldCopiesStay,
+        Self::EffectBeforeJournal,
+        Self::OwnerNotRead,
+        Self::GuardForgotten,
+        Self::SwapUnchecked,
+        Self::LeaseFromAnswer,
+        Self::SourceKeepsLease,
+        Self::DigestRepeated,
+        Self::WritesWhileFrozen,
+        #[cfg(feature = "seeded-bugs")]
+        Self::Inside(Inside::NoFencing),
+        #[cfg(feature = "seeded-bugs")]
+        Self::Inside(Inside::NoEpochCheck),
+        #[cfg(feature = "seeded-bugs")]
+        Self::Inside(Inside::JournalAfterEffect),
+        #[cfg(feature = "seeded-bugs")]
+        Self::Inside(Inside::DoubleRelease),
+        #[cfg(feature = "seeded-bugs")]
+        Self::Inside(Inside::CommitGuessed),
+        #[cfg(feature = "seeded-bugs")]
+        Self::Inside(Inside::ResumeAfterCommit),
+        #[cfg(feature = "seeded-bugs")]
+        Self::Inside(Inside::StandbyServesEarly),
+        #[cfg(feature = "seeded-bugs")]
+        Self::Inside(Inside::NoLeaseWait),
+        #[cfg(feature = "seeded-bugs")]
+        Self::Inside(Inside::NoSelfFencing),
+        #[cfg(feature = "seeded-bugs")]
+        Self::Inside(Inside::NoDigestCheck),
+        #[cfg(feature = "seeded-bugs")]
+        Self::Inside(Inside::NoFreeze),
     ];
+
+    /// The bug inside of the saga or the member, if it is one.
+    #[cfg(feature = "seeded-bugs")]
+    #[must_use]
+    pub fn in_saga(self) -> Option<Inside> {
+        match self {
+            Self::Inside(bug) => Some(bug),
+            _ => None,
+        }
+    }
 
     /// Where it can be found.
     #[must_use]
@@ -90,6 +152,7 @@ impl Bug {
             | Self::JournalAfterEffect
             | Self::FencedIsDropped
             | Self::OldCopiesStay => Profile::Failover,
+            _ => Profile::Migration,
         }
     }
 

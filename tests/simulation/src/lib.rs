@@ -15,6 +15,7 @@ pub mod bug;
 pub mod disk;
 mod fleet;
 pub mod many;
+mod migration;
 pub mod poll;
 pub mod profile;
 pub mod random;

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::bug::Bug;
 use crate::run::{Report, Run, Violation};
-use crate::{fleet, store};
+use crate::{fleet, migration, store};
 
 /// A kind of run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,11 +19,13 @@ pub enum Profile {
     Placement,
     /// The same with failover.
     Failover,
+    /// Migrations of workloads to which clients write.
+    Migration,
 }
 
 impl Profile {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Store, Self::Placement, Self::Failover];
+    pub const ALL: &[Self] = &[Self::Store, Self::Placement, Self::Failover, Self::Migration];
 
     /// Its name on the command line.
     #[must_use]
@@ -32,6 +34,7 @@ impl Profile {
             Self::Store => "store",
             Self::Placement => "placement",
             Self::Failover => "failover",
+            Self::Migration => "migration",
         }
     }
 
@@ -48,6 +51,7 @@ impl Profile {
             Self::Store => store::EXPECTED,
             Self::Placement => fleet::EXPECTED_PLACEMENT,
             Self::Failover => fleet::EXPECTED_FAILOVER,
+            Self::Migration => migration::EXPECTED,
         }
     }
 }
@@ -60,6 +64,7 @@ pub fn simulate(profile: Profile, seed: u64, bug: Option<Bug>, keep: bool) -> Re
         Profile::Store => store::run(&mut run),
         Profile::Placement => fleet::run(&mut run, false),
         Profile::Failover => fleet::run(&mut run, true),
+        Profile::Migration => migration::run(&mut run),
     }));
     let checked = result.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);

@@ -55,6 +55,11 @@ fn workloads_of_dead_members_run_elsewhere_and_never_twice() {
 }
 
 #[test]
+fn a_workload_that_moves_is_never_lost_nor_twice_nor_forgetful() {
+    holds(Profile::Migration);
+}
+
+#[test]
 fn the_same_seed_has_the_same_trace() {
     for profile in Profile::ALL {
         for seed in 0..50 {

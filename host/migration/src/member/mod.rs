@@ -120,7 +120,7 @@ impl Guard {
         Self { role: Role::Serving, epoch, lease_until, room: Some(room), ..Self::new(me) }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "seeded-bugs"))]
     pub(crate) fn with_seeded(self, seeded: Seeded) -> Self {
         Self { seeded, ..self }
     }
