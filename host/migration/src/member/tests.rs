@@ -81,6 +81,7 @@ fn each_role_takes_the_orders_that_fit_it() {
         (source(), 3, Task::Abort, occupied.clone()),
         (source(), 2, Task::Freeze, refused(Refusal::StaleEpoch { known: 3 })),
         (after(source(), &[Task::Freeze]), 3, send(true), Report::Done),
+        (after(source(), &[Task::Freeze]), 4, send(false), missing.clone()),
         (after(source(), &[Task::Freeze]), 4, Task::Resume, Report::Done),
         (after(source(), &[Task::Freeze]), 3, reserve(), occupied),
         (after(source(), &[Task::Freeze, Task::Stop]), 4, reserve(), Report::Done),
