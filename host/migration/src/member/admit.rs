@@ -48,6 +48,12 @@ impl Guard {
         !last || self.seeded.has(Bug::NoFreeze)
     }
 
+    /// Whether the driver is making a reservation.
+    pub(super) fn is_reserving(&self) -> bool {
+        let newest = self.newest.as_ref().filter(|newest| newest.report.is_none());
+        newest.is_some_and(|newest| matches!(newest.order.task, Task::Reserve { .. }))
+    }
+
     fn serves_early(&self) -> bool {
         self.role == Role::Serving && self.seeded.has(Bug::StandbyServesEarly)
     }

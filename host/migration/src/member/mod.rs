@@ -189,6 +189,10 @@ impl Guard {
             let report = newest.report.clone();
             return report.map(|report| self.reply(&order, report)).into_iter().collect();
         }
+        if order.task == Task::Abort && self.is_reserving() {
+            // The room that the driver is about to take would be nobody's; the host asks again.
+            return Vec::new();
+        }
         if let Err(refusal) = self.admit(&order, now) {
             return vec![self.reply(&order, Report::Refused(refusal))];
         }

@@ -195,6 +195,18 @@ fn what_the_driver_refuses_changes_no_role_but_a_freeze_holds_from_the_order_on(
 }
 
 #[test]
+fn a_reservation_is_not_aborted_before_the_driver_has_made_it() {
+    let mut guard = Guard::new(member("b"));
+    let (made, abort) = (order(4, 1, 3, reserve()), |number| order(4, number, 3, Task::Abort));
+    guard.step(Event::Order(made.clone()), Now(1));
+    assert_eq!(guard.step(Event::Order(abort(2)), Now(2)), [], "it is asked again");
+    guard.step(Event::Done(made.key, Report::Done), Now(3));
+    guard.step(Event::Order(abort(3)), Now(4));
+    let gone = guard.step(Event::Done(abort(3).key, Report::Done), Now(5));
+    assert_eq!(gone.first(), Some(&Command::GiveBack(charter().resources)));
+}
+
+#[test]
 fn a_digest_is_passed_on_as_the_driver_found_it() {
     let mut guard = after(Guard::new(member("b")), &[reserve(), STANDBY]);
     let verify = order(4, 9, 3, VERIFY);

@@ -30,6 +30,8 @@ pub(super) struct Place {
     pub(super) without_source: bool,
     /// Holders of room; more or less than one is a mistake.
     pub(super) rooms: i32,
+    /// The driver does one thing after the other; until then it is at something.
+    busy_until_ms: u64,
 }
 
 /// One member.
@@ -75,6 +77,7 @@ impl Member {
             received: None,
             without_source: false,
             rooms: 0,
+            busy_until_ms: 0,
         });
         Self {
             id: id(index),
@@ -192,7 +195,9 @@ impl World {
         let place = &mut self.members[index].places[workload];
         match command {
             Command::Do(order) => {
-                let delay_ms = run.random.between(0, self.rates.drive_ms);
+                place.busy_until_ms =
+                    run.now_ms.max(place.busy_until_ms) + run.random.below(self.rates.drive_ms);
+                let delay_ms = place.busy_until_ms - run.now_ms;
                 let boot = self.members[index].boot;
                 self.stage.after(run, delay_ms, Event::Driven { member: index, boot, order });
             }
