@@ -49,8 +49,8 @@ pub enum Bug {
     OldCopiesStay,
     /// Effects of a migration do not wait for their journal entry.
     EffectBeforeJournal,
-    /// Recovery takes the owner record as it was at the begin.
-    OwnerNotRead,
+    /// Recovery overlooks the newest entry of a journal.
+    PartialRecovery,
     /// A member that restarts has forgotten its guards.
     GuardForgotten,
     /// The store changes an owner whatever the epoch in force.
@@ -90,7 +90,7 @@ impl Bug {
         Self::FencedIsDropped,
         Self::OldCopiesStay,
         Self::EffectBeforeJournal,
-        Self::OwnerNotRead,
+        Self::PartialRecovery,
         Self::GuardForgotten,
         Self::SwapUnchecked,
         Self::LeaseFromAnswer,

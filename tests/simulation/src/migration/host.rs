@@ -292,11 +292,9 @@ impl World {
             let Some(first) = entries.first() else { continue };
             let pilothouse_migration::saga::Note::Begin(charter) = &first.note else { continue };
             let workload = self.workload_index(&charter.workload);
-            let mut owner = self.owners[workload].clone();
-            if run.has(Bug::OwnerNotRead) {
-                owner = Owner { member: charter.source.clone(), epoch: charter.epoch, by: None };
-            }
-            let recovered = recover(run, &entries, &owner, Now(run.now_ms));
+            let owner = self.owners[workload].clone();
+            let seen = if run.has(Bug::PartialRecovery) { entries.len().max(2) - 1 } else { entries.len() };
+            let recovered = recover(run, &entries[..seen.min(entries.len())], &owner, Now(run.now_ms));
             let (saga, commands) =
                 recovered.map_err(|error| Violation { invariant: JOURNAL, seen: error.to_string() })?;
             if saga.status().outcome.is_some() {
