@@ -6,6 +6,7 @@ use pilothouse_core::id::{AgentName, MemberId};
 use pilothouse_core::member::Resources;
 
 use crate::id::MigrationId;
+use crate::owner::Owner;
 
 /// Most other targets that are tried after the first.
 pub const ALTERNATIVES_MAX: usize = 2;
@@ -125,5 +126,11 @@ impl Charter {
     #[must_use]
     pub fn next_epoch(&self) -> u64 {
         self.epoch.saturating_add(1)
+    }
+
+    /// The record that the commit writes.
+    #[must_use]
+    pub fn committed(&self) -> Owner {
+        Owner { member: self.target.clone(), epoch: self.next_epoch(), by: Some(self.migration) }
     }
 }

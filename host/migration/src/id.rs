@@ -5,8 +5,11 @@
 
 use std::fmt;
 
-/// Identifies one migration. The shell makes it unique and growing over all boots (for example boot number and counter), in
-/// steps of [`CANDIDATES_MAX`](crate::charter::CANDIDATES_MAX) rounded up to 4: the numbers between are for other targets.
+/// How far apart the shell's numbers are: those between name the attempts with other targets.
+pub const CANDIDATES: u64 = 4;
+
+/// Identifies one migration. The shell gives multiples of [`CANDIDATES`] that grow over all boots of all hosts, for example from
+/// the boot's number and a counter; members refuse orders of older ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MigrationId(pub u64);
 
@@ -17,6 +20,16 @@ impl fmt::Display for MigrationId {
 }
 
 impl MigrationId {
+    /// How many other targets were tried before.
+    pub(crate) const fn candidate(self) -> u64 {
+        self.0 % CANDIDATES
+    }
+
+    /// The name of the migration to the next target.
+    pub(crate) const fn next_candidate(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
     /// Reads what `Display` wrote.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -8,10 +8,13 @@
 
 mod advance;
 mod answer;
+mod candidate;
 mod fail;
 mod journal;
 pub(crate) mod recover;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -30,9 +30,14 @@ impl World {
         !(self.source.serves(self.now) && self.target.serves(self.now))
     }
 
-    /// Only a migration that keeps the state and its source's part in it promises that.
+    /// Only a migration that keeps the state and its source's part in it promises that; a failover has its own bound of loss.
     fn promises_writes(&self) -> bool {
-        self.charter.options.preserve_state && self.charter.options.mode == Mode::Graceful
+        let graceful = self.charter.options.mode == Mode::Graceful;
+        self.charter.options.preserve_state && graceful && !self.was_failed_over()
+    }
+
+    fn was_failed_over(&self) -> bool {
+        self.owner.epoch > self.charter.next_epoch()
     }
 
     fn no_write_is_lost(&self) -> bool {
@@ -78,15 +83,31 @@ impl World {
         let charter = &self.charter;
         match &self.host {
             Host::Idle(Some(Outcome::Moved { .. } | Outcome::NeedsFailover)) => {
-                self.owner.member == charter.target && self.owner.epoch == charter.next_epoch()
+                self.was_failed_over() || self.owner == charter.committed()
             }
             Host::Idle(Some(Outcome::RolledBack { failure, .. })) => {
-                self.owner.member == charter.source && *failure != Failure::OwnerChanged
+                let stays = self.owner.member == charter.source && *failure != Failure::OwnerChanged;
+                stays || self.was_failed_over()
             }
-            Host::Idle(Some(Outcome::Superseded)) => false,
+            Host::Idle(Some(Outcome::Superseded)) => self.was_failed_over(),
             Host::Idle(None) => self.owner.by.is_none(),
             Host::Up(_) | Host::Down => true,
         }
+    }
+
+    /// Nobody but the owner has anything of the workload any more; to be looked at when it is over and heartbeats were answered.
+    pub(crate) fn is_tidy(&self) -> bool {
+        let others = [(&self.source, &self.charter.source), (&self.target, &self.charter.target)];
+        let mut others =
+            others.into_iter().filter(|(place, id)| place.is_alive() && self.owner.member != **id);
+        others
+            .all(|(place, _)| place.value.is_none() && !place.has_room && place.guard.role() == Role::Absent)
+    }
+
+    /// Whatever was sent was announced by an entry that is durable.
+    pub(crate) fn effects_are_journaled(&self) -> bool {
+        let entries = self.journal.len() as u32;
+        self.attempts_under_way().all(|attempt| attempt.entry <= entries)
     }
 
     fn host_is_not_stuck(&self) -> bool {

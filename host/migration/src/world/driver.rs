@@ -21,6 +21,8 @@ pub(crate) struct Place {
     /// Writes that were received from the source.
     received: Option<u8>,
     pub(crate) has_room: bool,
+    /// Another workload has taken the rest.
+    pub(crate) is_full: bool,
     pub(crate) released_twice: bool,
 }
 
@@ -39,7 +41,15 @@ impl Place {
     }
 
     pub(super) fn empty(guard: Guard) -> Self {
-        Self { guard, alive: true, value: None, received: None, has_room: false, released_twice: false }
+        Self {
+            guard,
+            alive: true,
+            value: None,
+            received: None,
+            has_room: false,
+            is_full: false,
+            released_twice: false,
+        }
     }
 
     pub(crate) const fn is_alive(&self) -> bool {
@@ -95,6 +105,7 @@ impl Place {
 
     fn drive(&mut self, task: &Task) -> Report {
         match task {
+            Task::Reserve { .. } if self.is_full => return Report::Refused(Refusal::NoRoom),
             Task::Reserve { .. } => {
                 self.erase();
                 self.has_room = true;
@@ -144,6 +155,7 @@ impl World {
         let value = self.source.value?;
         self.target.received = Some(if corrupt { value.wrapping_add(100) } else { value });
         self.target.tell(Event::Sign(self.charter.migration), self.now);
-        Some(Report::Sent(Sent { bytes: 1, elapsed_us: 1, dirty_bytes: 0, digest: digest(value) }))
+        let dirty_bytes = if self.dirty_bytes.is_empty() { 0 } else { self.dirty_bytes.remove(0) };
+        Some(Report::Sent(Sent { bytes: 1_000, elapsed_us: 1_000, dirty_bytes, digest: digest(value) }))
     }
 }

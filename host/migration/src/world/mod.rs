@@ -48,7 +48,7 @@ pub(crate) enum Message {
 }
 
 /// How often each mishap may still happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Budget {
     pub(crate) losses: u8,
     pub(crate) duplicates: u8,
@@ -60,6 +60,7 @@ pub(crate) struct Budget {
     pub(crate) writes: u8,
     pub(crate) cancels: u8,
     pub(crate) heartbeats: u8,
+    pub(crate) failovers: u8,
 }
 
 /// Source or target.
@@ -94,6 +95,8 @@ pub(crate) enum Action {
     /// A member has its heartbeat answered.
     Heartbeat(Side),
     Cancel,
+    /// Somebody makes the source the owner again, because the target is dead.
+    FailOver,
     Tick,
 }
 
@@ -112,6 +115,8 @@ pub(crate) struct World {
     /// Writes that clients were told are safe.
     pub(crate) acknowledged: u8,
     pub(crate) budget: Budget,
+    /// Bytes that change during each round of copying; none after the last.
+    pub(crate) dirty_bytes: Vec<u64>,
     seeded: Seeded,
 }
 
@@ -135,6 +140,7 @@ impl World {
             messages: Vec::new(),
             acknowledged: 0,
             budget,
+            dirty_bytes: Vec::new(),
             seeded,
         };
         world.carry_out(commands);
@@ -150,17 +156,8 @@ impl World {
 
     /// What can happen now.
     pub(crate) fn actions(&self) -> Vec<Action> {
-        let Budget {
-            losses,
-            duplicates,
-            corruptions,
-            host_crashes,
-            restarts,
-            deaths,
-            ticks,
-            writes,
-            cancels,
-        } = self.budget;
+        let Budget { losses, duplicates, corruptions, host_crashes, restarts, deaths, .. } = self.budget;
+        let Budget { ticks, writes, cancels, heartbeats, failovers, .. } = self.budget;
         let mut actions = Vec::new();
         for message in &self.messages {
             actions.push(Action::Deliver(message.clone()));
@@ -189,6 +186,8 @@ impl World {
             actions.extend((writes > 0 && place.serves(self.now)).then_some(Action::Write(side)));
             actions.extend((heartbeats > 0).then_some(Action::Heartbeat(side)));
         }
+        let deserted = self.owner.member == self.charter.target && !self.target.is_alive();
+        actions.extend((failovers > 0 && deserted).then_some(Action::FailOver));
         actions.extend((ticks > 0 && self.next_deadline().is_some()).then_some(Action::Tick));
         actions
     }
@@ -242,6 +241,11 @@ impl World {
                 {
                     self.carry_out(commands);
                 }
+            }
+            Action::FailOver => {
+                budget.failovers -= 1;
+                let member = self.charter.source.clone();
+                self.owner = Owner { member, epoch: self.owner.epoch + 1, by: None };
             }
             Action::Tick => {
                 budget.ticks -= 1;

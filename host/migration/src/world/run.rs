@@ -2,7 +2,8 @@
 //!
 //! Invariant: a run ends within a bounded number of actions or fails the test, and looks at the laws after each of them.
 
-use super::{Action, Host, Message, Side, World};
+use super::{Action, Host, Message, Outcome, Side, World};
+use crate::id::Attempt;
 
 /// More actions than any run of a bounded migration takes.
 const ACTIONS_MAX: usize = 2_000;
@@ -14,6 +15,7 @@ impl World {
         let shown = format!("{action:?}");
         self.act(action);
         assert_eq!(self.broken_law(), None, "after {shown}: {self:#?}");
+        assert!(self.effects_are_journaled(), "after {shown}: {self:#?}");
     }
 
     /// What happens if nothing goes wrong; `None` = it is over. Members' heartbeats are answered before time passes.
@@ -37,6 +39,7 @@ impl World {
         self.run(ACTIONS_MAX);
         assert!(matches!(self.host, Host::Idle(_)), "still at it: {self:#?}");
         self.heartbeats();
+        assert!(self.is_tidy(), "left over: {self:#?}");
     }
 
     /// At most so many actions; returns how many there were.
@@ -61,12 +64,21 @@ impl World {
         }
     }
 
-    /// Whether an order to this side is on its way.
-    pub(crate) fn has_order_to(&self, side: Side) -> bool {
-        let to = match side {
-            Side::Source => &self.charter.source,
-            Side::Target => &self.charter.target,
-        };
-        self.messages.iter().any(|message| matches!(message, Message::Order(member, _) if member == to))
+    /// The attempts to which something is on its way from the host.
+    pub(crate) fn attempts_under_way(&self) -> impl Iterator<Item = Attempt> {
+        self.messages.iter().filter_map(|message| match message {
+            Message::Order(_, order) => Some(order.key.attempt),
+            Message::Validate(attempt) | Message::Swap(attempt, _) | Message::Read(attempt) => Some(*attempt),
+            Message::Reply(_) | Message::Swapped(..) | Message::OwnerRead(..) => None,
+        })
+    }
+
+    /// The outcome, once it is over.
+    #[track_caller]
+    pub(crate) fn outcome(&self) -> &Outcome {
+        match &self.host {
+            Host::Idle(Some(outcome)) => outcome,
+            _ => panic!("not over: {self:#?}"),
+        }
     }
 }
