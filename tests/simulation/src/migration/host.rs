@@ -105,6 +105,10 @@ impl World {
         let owner = self.owners[workload].clone();
         let source = self.index(&owner.member);
         let target = (source + 1 + run.random.index(MEMBERS - 1)) % MEMBERS;
+        let others =
+            self.members.iter().enumerate().filter(|(index, _)| *index != source && *index != target);
+        let alternative =
+            others.map(|(_, member)| member.id.clone()).next().filter(|_| run.random.chance(300));
         self.host.begun += 1;
         let forced = run.fires("migration: forced", self.rates.forced);
         let charter = Charter {
@@ -112,7 +116,7 @@ impl World {
             workload: name.clone(),
             source: owner.member,
             target: self.members[target].id.clone(),
-            alternatives: Vec::new(),
+            alternatives: alternative.into_iter().collect(),
             epoch: owner.epoch,
             resources: member::room(),
             link: Link { bandwidth_bytes_per_s: 1_000_000, rtt_us: 10_000 },
