@@ -2,6 +2,7 @@
 //!
 //! target: reserves, seals a ticket -> host -> source -> target: checks it at every connection
 //!
+//! It travels beside the reply to `Reserve` and the order to `Send`, in the shell's envelope: the saga has no use for it.
 //! The target makes the tickets that it later checks, with a key of its current boot and by its own clock; so no clocks are
 //! compared and no key is shared. Invariant: the sealed text is injective, two different tickets never have the same one. The
 //! message authentication code itself is the shell's ([`Seal`]).

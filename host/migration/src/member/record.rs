@@ -1,7 +1,8 @@
 //! What a member concludes from the owner record, which the host sends with its answer to a heartbeat.
 //!
 //! Invariant: the record only ever takes a copy out of service, renews a lease, or returns a frozen copy to service under a newer
-//! epoch that names this member. It never starts a standby: only an order does. Answers older than the newest order are ignored.
+//! epoch that names this member. It never starts a standby: only an order does. Epochs only grow, so a late answer is as true as a
+//! fresh one in all but what it says about migrations.
 
 use pilothouse_core::time::Now;
 
@@ -25,8 +26,7 @@ pub struct Recorded {
 impl Guard {
     pub(super) fn recorded(&mut self, recorded: &Recorded, now: Now) -> Vec<Command> {
         let Recorded { owner, settled, asked_at, lease_ms } = recorded;
-        let ordered_since = self.newest.as_ref().is_some_and(|newest| newest.at >= *asked_at);
-        if owner.epoch < self.epoch || *asked_at > now || ordered_since {
+        if owner.epoch < self.epoch || *asked_at > now {
             return Vec::new();
         }
         if owner.member == self.me {
@@ -40,6 +40,9 @@ impl Guard {
         if self.role == Role::Serving {
             self.role = Role::Frozen;
         }
-        if *settled && self.role != Role::Absent { self.discard() } else { Vec::new() }
+        // A migration may have begun since the host said that none is under way.
+        let ordered_since = self.newest.as_ref().is_some_and(|newest| newest.at >= *asked_at);
+        let is_left_over = *settled && !ordered_since && self.role != Role::Absent;
+        if is_left_over { self.discard() } else { Vec::new() }
     }
 }

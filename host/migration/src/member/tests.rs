@@ -135,12 +135,21 @@ fn c20_a_copy_whose_record_names_another_stops_and_goes_once_that_is_settled() {
 }
 
 #[test]
+fn c12_what_a_dead_migration_left_on_its_target_goes_but_not_what_a_newer_one_has_begun() {
+    let mut guard = after(Guard::new(member("b")), &[reserve(), STANDBY]);
+    assert_eq!(guard.step(recorded("a", 3, false, 11), Now(11)), [], "it is under way");
+    assert_eq!(guard.step(recorded("a", 3, true, 10), Now(11)), [], "it was not when the member asked");
+    let gone = [Command::Discard, Command::GiveBack(charter().resources)];
+    assert_eq!(guard.step(recorded("a", 3, true, 11), Now(11)), gone);
+}
+
+#[test]
 fn a_frozen_copy_serves_again_only_under_a_newer_epoch_that_names_it() {
     let frozen = after(source(), &[Task::Freeze]);
     for (event, role) in [
         (recorded("a", 3, true, 11), Role::Frozen),
         (recorded("a", 2, true, 11), Role::Frozen),
-        (recorded("a", 4, true, 9), Role::Frozen),
+        (recorded("a", 4, true, 9), Role::Serving),
         (recorded("a", 4, true, 11), Role::Serving),
         (recorded("b", 4, false, 11), Role::Frozen),
     ] {

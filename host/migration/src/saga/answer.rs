@@ -97,8 +97,11 @@ impl Saga {
             Report::Done => self.done(now),
             Report::Sent(sent) => self.sent(sent, now),
             Report::Progress { bytes } => {
-                self.progress.bytes_of_round = bytes;
-                self.timers.wait_until = Some(now.plus_ms(self.charter.patience.step_timeout_ms));
+                // Standing still is no progress, however often it is reported.
+                if bytes > self.progress.bytes_of_round {
+                    self.progress.bytes_of_round = bytes;
+                    self.timers.wait_until = Some(now.plus_ms(self.charter.patience.step_timeout_ms));
+                }
                 Vec::new()
             }
             Report::Verified(digest) => self.verified(digest, now),

@@ -38,7 +38,8 @@ pub use status::{CancelRefused, Phase, Progress, Status};
 pub enum Event {
     /// The entry of this sequence, and all before it, are durable.
     Journaled(u32),
-    /// An entry could not be made durable: the migration stops here and is recovered from the journal.
+    /// An entry could not be made durable, or another host has written one of the same sequence: the migration stops here and is
+    /// recovered from the journal.
     JournalFailed,
     /// The answer to [`Command::Validate`].
     Validated(Attempt, Result<Validated, String>),
@@ -64,7 +65,7 @@ pub struct Validated {
 /// What the shell has to do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Command {
-    /// Make an entry durable, in order of sequence; report `Journaled`.
+    /// Make an entry durable, in order of sequence and only if its sequence is not taken; report `Journaled`.
     Journal(Entry),
     /// Check health, eligibility and sovereignty of both members, and that the owner record is the charter's; report `Validated`.
     Validate(Attempt),

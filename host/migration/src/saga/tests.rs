@@ -9,6 +9,7 @@ use super::*;
 use crate::charter::Mode;
 use crate::fixture::charter;
 use crate::member::Role;
+use crate::order::{Key, Report};
 use crate::world::{Action, Budget, Host, Side, World};
 
 /// Enough for whatever a test does by hand.
@@ -315,6 +316,28 @@ fn late_repeated_and_foreign_events_are_counted_and_change_nothing() {
         let mut before = saga.clone();
         before.forget_stale();
         assert_eq!(told, before, "{event:?}");
+    }
+}
+
+#[test]
+fn a_step_that_reports_progress_without_making_any_times_out() {
+    for (bytes, patient) in [([1, 2, 3], true), ([1, 1, 1], false)] {
+        let mut world = World::new(graceful(), ALL, None);
+        while !world.attempts_under_way().any(|attempt| attempt.entry == 3) {
+            let action = world.next_ordinary().unwrap();
+            world.act_lawfully(action);
+        }
+        let Host::Up(saga) = &mut world.host else { panic!() };
+        let key = Key { migration: saga.charter.migration, step: saga.step, attempt: saga.attempt() };
+        let mut now = world.now;
+        for bytes in bytes {
+            now = now.plus_ms(1_900);
+            let (workload, from) = (saga.charter.workload.clone(), saga.charter.source.clone());
+            let reply = Reply { key, workload, from, epoch: 1, report: Report::Progress { bytes } };
+            saga.step(Event::Reply(reply), now);
+            saga.step(Event::Tick, now);
+        }
+        assert_eq!(saga.status().tries == 0, patient, "{bytes:?}");
     }
 }
 

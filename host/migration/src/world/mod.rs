@@ -15,7 +15,7 @@ use pilothouse_core::time::Now;
 use crate::bug::{Bug, Seeded};
 use crate::charter::{Charter, Mode};
 use crate::id::Attempt;
-use crate::member::{Event as MemberEvent, Guard, Recorded};
+use crate::member::{Event as MemberEvent, Guard, Recorded, Role};
 use crate::order::{Order, Reply};
 use crate::owner::{Owner, Swap, SwapAnswer};
 use crate::saga::recover::recover_seeded;
@@ -95,7 +95,7 @@ pub(crate) enum Action {
     /// A member has its heartbeat answered.
     Heartbeat(Side),
     Cancel,
-    /// Somebody makes the source the owner again, because the target is dead.
+    /// Somebody makes the source the owner again, because the target is dead, and makes sure that it still has its copy.
     FailOver,
     Tick,
 }
@@ -184,9 +184,12 @@ impl World {
             actions.extend((restarts > 0).then_some(Action::Restart(side)));
             actions.extend((deaths > 0).then_some(Action::Die(side)));
             actions.extend((writes > 0 && place.serves(self.now)).then_some(Action::Write(side)));
-            actions.extend((heartbeats > 0).then_some(Action::Heartbeat(side)));
+            let answered = heartbeats > 0 && self.host != Host::Down;
+            actions.extend(answered.then_some(Action::Heartbeat(side)));
         }
-        let deserted = self.owner.member == self.charter.target && !self.target.is_alive();
+        let deserted = self.owner.member == self.charter.target
+            && !self.target.is_alive()
+            && self.source.guard.role() == Role::Frozen;
         actions.extend((failovers > 0 && deserted).then_some(Action::FailOver));
         actions.extend((ticks > 0 && self.next_deadline().is_some()).then_some(Action::Tick));
         actions
@@ -246,6 +249,7 @@ impl World {
                 budget.failovers -= 1;
                 let member = self.charter.source.clone();
                 self.owner = Owner { member, epoch: self.owner.epoch + 1, by: None };
+                self.heartbeat(Side::Source);
             }
             Action::Tick => {
                 budget.ticks -= 1;
@@ -345,12 +349,9 @@ impl World {
         }
     }
 
-    /// The host answers a heartbeat at once; while it is down nobody does. A forced migration grants its source no lease.
+    /// A heartbeat is answered at once. A forced migration grants its source no lease.
     fn heartbeat(&mut self, side: Side) {
         let settled = matches!(self.host, Host::Idle(_));
-        if matches!(self.host, Host::Down) {
-            return;
-        }
         let deprived = !settled && side == Side::Source && self.charter.options.mode == Mode::Forced;
         let lease_ms = if deprived { 0 } else { self.charter.patience.lease_ms };
         let (owner, now) = (self.owner.clone(), self.now);
