@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use pilothouse_core::time::Now;
 use pilothouse_migration::charter::{Charter, Link, Mode, Options, Patience};
-use pilothouse_migration::id::{Attempt, MigrationId};
+use pilothouse_migration::id::{Attempt, CANDIDATES, MigrationId};
 use pilothouse_migration::member::{Guard, Recorded};
 use pilothouse_migration::order::Reply;
 use pilothouse_migration::owner::{Owner, Swap, SwapAnswer};
@@ -112,7 +112,7 @@ impl World {
         self.host.begun += 1;
         let forced = run.fires("migration: forced", self.rates.forced);
         let charter = Charter {
-            migration: MigrationId((self.host.life << 32) + self.host.begun),
+            migration: MigrationId(((self.host.life << 32) + self.host.begun) * CANDIDATES),
             workload: name.clone(),
             source: owner.member,
             target: self.members[target].id.clone(),
@@ -136,12 +136,14 @@ impl World {
                 ..Patience::default()
             },
         };
+        self.begin_by(run, charter);
+    }
+
+    fn begin_by(&mut self, run: &mut Run, charter: Charter) {
         run.count("migration: begun");
-        run.note(format_args!(
-            "{} of {name} {} -> {} {:?}",
-            charter.migration, charter.source, charter.target, charter.options.mode
-        ));
-        let migration = charter.migration;
+        let Charter { migration, workload, source, target, options, .. } = &charter;
+        run.note(format_args!("{migration} of {workload} {source} -> {target} {:?}", options.mode));
+        let migration = *migration;
         let (saga, commands) = begin(run, charter, Now(run.now_ms));
         self.host.sagas.insert(migration, saga);
         self.carry_out(run, migration, commands);
@@ -204,7 +206,12 @@ impl World {
             Outcome::NeedsFailover => "migration: needs failover",
         });
         run.note(format_args!("{migration} ends: {outcome:?}"));
-        self.host.sagas.remove(&migration);
+        let Some(saga) = self.host.sagas.remove(&migration) else { return };
+        let owner = &self.owners[self.workload_index(&saga.charter().workload)];
+        if let Some(next) = saga.charter().successor(outcome, owner).filter(|_| !self.healing) {
+            run.count("migration: another target");
+            self.begin_by(run, next);
+        }
     }
 
     fn journal(&mut self, run: &mut Run, entry: Entry) {
@@ -329,8 +336,11 @@ impl World {
         };
         let source = self.index(&saga.charter().source);
         // Longer than any lease that members were granted, by clocks that drift.
-        let found =
-            Validated { source_reachable: self.members[source].up, source_lease_ms: LEASE_MS * 11 / 10 };
+        let taken_for_dead = run.fires("host: source taken for dead", self.rates.taken_for_dead);
+        let found = Validated {
+            source_reachable: self.members[source].up && !taken_for_dead,
+            source_lease_ms: LEASE_MS * 11 / 10,
+        };
         self.tell_saga(run, migration, Told::Validated(attempt, Ok(found)));
         Ok(())
     }

@@ -56,6 +56,7 @@ pub(crate) const EXPECTED: &[&str] = &[
     "migration: rolled back",
     "migration: recovered after a crash",
     "migration: fenced",
+    "migration: another target",
 ];
 
 /// What happens.
