@@ -27,7 +27,7 @@ pub(super) enum Then {
     /// The owner was changed by the failover.
     Committed(AgentName, u64),
     /// A command of the failover.
-    Carry(Command),
+    Carry(Box<Command>),
     /// A member may start it.
     Start(AgentName),
 }

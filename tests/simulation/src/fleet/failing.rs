@@ -76,7 +76,7 @@ impl World {
             workloads: workloads.collect(),
             survivors: takers.map(|member| Survivor::of(member, &self.plan.failover)).collect(),
             lost,
-            seed: run.random.next(),
+            seed: run.random.number(),
         }
     }
 
@@ -144,7 +144,7 @@ impl World {
             match command {
                 Command::Journal(entry) => self.durable.write(Write::Journaled(id, entry)),
                 effect if run.has(Bug::JournalAfterEffect) => self.carry_out(run, effect)?,
-                effect => self.durable.then(Then::Carry(effect)),
+                effect => self.durable.then(Then::Carry(Box::new(effect))),
             }
         }
         Ok(())

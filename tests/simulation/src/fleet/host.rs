@@ -316,7 +316,7 @@ impl World {
                 self.checker.committing.remove(&agent);
                 self.failover_told(run, Told::Committed { workload: agent, epoch })
             }
-            Then::Carry(command) => self.carry_out(run, command),
+            Then::Carry(command) => self.carry_out(run, *command),
         }
     }
 

@@ -48,7 +48,7 @@ impl Member {
             kind: MemberKind::Node,
             endpoint: format!("{}:1", self.id),
             hostname: String::new(),
-            region: Label::parse(if self.slots % 2 == 0 { "eu" } else { "us" }).ok(),
+            region: Label::parse(if self.slots.is_multiple_of(2) { "eu" } else { "us" }).ok(),
             zone: None,
             cluster: None,
             role: Role::Worker,

@@ -1,27 +1,25 @@
-//! The host's shell around the real sagas: journal, orders, the owner records in the store, recovery.
+//! The host's shell around the real sagas: it begins them, journals, sends orders and asks the store.
 //!
-//! wish -> [`Saga`] -> journal, orders, changes of owner -> answers -> [`Saga`]; crash -> [`recover`] from journal and record
+//! wish -> [`Saga`] -> journal, orders, changes of owner -> answers -> [`Saga`]
 //!
-//! Invariant: an entry is reported only when it is durable, recovery reads the owner record anew, and answers to questions of a
-//! host that died reach nobody. One migration of a workload at a time.
+//! Invariant: an entry is reported only when it is durable; one migration of a workload at a time.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use pilothouse_core::time::Now;
 use pilothouse_migration::charter::{Charter, Link, Mode, Options, Patience};
-use pilothouse_migration::id::{Attempt, CANDIDATES, MigrationId};
-use pilothouse_migration::member::{Guard, Recorded};
-use pilothouse_migration::order::Reply;
-use pilothouse_migration::owner::{Owner, Swap, SwapAnswer};
-use pilothouse_migration::saga::{Command, Entry, Event as Told, Outcome, RecoverError, Saga, Validated};
+use pilothouse_migration::id::{CANDIDATES, MigrationId};
+use pilothouse_migration::member::Guard;
+use pilothouse_migration::owner::Owner;
+use pilothouse_migration::saga::{Command, Entry, Event as Told, Outcome, RecoverError, Saga};
 
 use super::{Event, HOST_TICK_MS, MEMBERS, WORKLOADS, World, member};
 use crate::bug::Bug;
-use crate::run::{Checked, Run, Violation, ensure};
+use crate::run::{Checked, Run, ensure};
 
-const JOURNAL: &str = "I6 the journal has no gap";
+pub(super) const JOURNAL: &str = "I6 the journal has no gap";
 /// What the saga counts on for the end of a lease, ms.
-const LEASE_MS: u64 = 1_500;
+pub(super) const LEASE_MS: u64 = 1_500;
 
 /// A lease that members are granted: shorter by more than clocks drift.
 pub(super) const fn lease_of_heartbeats_ms() -> u64 {
@@ -31,17 +29,17 @@ pub(super) const fn lease_of_heartbeats_ms() -> u64 {
 /// The host's memory, and its durable journal.
 #[derive(Default)]
 pub(super) struct Host {
-    down: bool,
+    pub(super) down: bool,
     /// Counts hosts: answers for an earlier one are dropped.
-    life: u64,
+    pub(super) life: u64,
     pub(super) ticks: u64,
     pub(super) sagas: BTreeMap<MigrationId, Saga>,
     pub(super) journal: BTreeMap<MigrationId, Vec<Entry>>,
     /// Written and not durable yet.
-    writing: VecDeque<Entry>,
+    pub(super) writing: VecDeque<Entry>,
     syncing: bool,
     /// Sagas whose journal failed, until they are recovered.
-    halted: bool,
+    pub(super) halted: bool,
     begun: u64,
 }
 
@@ -56,7 +54,7 @@ fn begin(run: &Run, charter: Charter, now: Now) -> (Saga, Vec<Command>) {
 }
 
 #[cfg(not(feature = "seeded-bugs"))]
-fn recover(
+pub(super) fn recover(
     _run: &Run,
     entries: &[Entry],
     owner: &Owner,
@@ -66,7 +64,7 @@ fn recover(
 }
 
 #[cfg(feature = "seeded-bugs")]
-fn recover(
+pub(super) fn recover(
     run: &Run,
     entries: &[Entry],
     owner: &Owner,
@@ -86,6 +84,11 @@ pub(super) fn seeded_guard(run: &Run, guard: Guard) -> Guard {
 }
 
 impl Host {
+    /// A host that is down, with what the one before left behind.
+    pub(super) fn after(before: &Self, journal: BTreeMap<MigrationId, Vec<Entry>>) -> Self {
+        Self { down: true, life: before.life + 1, ticks: before.ticks, journal, ..Self::default() }
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         !self.down && self.sagas.is_empty() && self.writing.is_empty()
     }
@@ -161,7 +164,7 @@ impl World {
         }
     }
 
-    fn tell_saga(&mut self, run: &mut Run, migration: MigrationId, told: Told) {
+    pub(super) fn tell_saga(&mut self, run: &mut Run, migration: MigrationId, told: Told) {
         let Some(saga) = self.host.sagas.get_mut(&migration) else { return };
         let before = saga.status().step;
         let commands = saga.step(told, Now(run.now_ms));
@@ -172,7 +175,7 @@ impl World {
         self.carry_out(run, migration, commands);
     }
 
-    fn carry_out(&mut self, run: &mut Run, migration: MigrationId, commands: Vec<Command>) {
+    pub(super) fn carry_out(&mut self, run: &mut Run, migration: MigrationId, commands: Vec<Command>) {
         let Some(saga) = self.host.sagas.get(&migration) else { return };
         let (workload, life) = (self.workload_index(&saga.charter().workload), self.host.life);
         for command in commands {
@@ -269,164 +272,5 @@ impl World {
             self.tell_saga(run, migration, Told::Tick);
         }
         Ok(())
-    }
-
-    pub(super) fn host_crash(&mut self, run: &mut Run) {
-        if self.host.down {
-            return;
-        }
-        run.count("host: crash");
-        let through = run.random.index(self.host.writing.len() + 1);
-        run.note(format_args!(
-            "the host crashes, {through} of {} entries get through",
-            self.host.writing.len()
-        ));
-        let written: Vec<Entry> = self.host.writing.drain(..).take(through).collect();
-        for entry in written {
-            self.host.journal.entry(entry.migration).or_default().push(entry);
-        }
-        let journal = std::mem::take(&mut self.host.journal);
-        self.host =
-            Host { down: true, life: self.host.life + 1, ticks: self.host.ticks, journal, ..Host::default() };
-        let back_ms = run.random.between(5, 3_000);
-        self.stage.after(run, back_ms, Event::HostUp);
-    }
-
-    /// Recovers every migration whose journal has no end.
-    pub(super) fn host_up(&mut self, run: &mut Run) -> Checked {
-        if !std::mem::replace(&mut self.host.down, false) {
-            return Ok(());
-        }
-        run.note(format_args!("the host is up"));
-        let journals: Vec<(MigrationId, Vec<Entry>)> = self.host.journal.clone().into_iter().collect();
-        for (migration, entries) in journals {
-            let Some(first) = entries.first() else { continue };
-            let pilothouse_migration::saga::Note::Begin(charter) = &first.note else { continue };
-            let workload = self.workload_index(&charter.workload);
-            let owner = self.owners[workload].clone();
-            let seen = if run.has(Bug::PartialRecovery) { entries.len().max(2) - 1 } else { entries.len() };
-            let recovered = recover(run, &entries[..seen.min(entries.len())], &owner, Now(run.now_ms));
-            let (saga, commands) =
-                recovered.map_err(|error| Violation { invariant: JOURNAL, seen: error.to_string() })?;
-            if saga.status().outcome.is_some() {
-                continue;
-            }
-            run.count("migration: recovered after a crash");
-            run.note(format_args!("{migration} is recovered, the owner is {owner:?}"));
-            self.host.sagas.insert(migration, saga);
-            self.carry_out(run, migration, commands);
-        }
-        Ok(())
-    }
-
-    pub(super) fn replied(&mut self, run: &mut Run, reply: Reply) -> Checked {
-        self.tell_saga(run, reply.key.migration, Told::Reply(reply));
-        Ok(())
-    }
-
-    pub(super) fn validate(
-        &mut self,
-        run: &mut Run,
-        life: u64,
-        migration: MigrationId,
-        attempt: Attempt,
-    ) -> Checked {
-        let Some(saga) = self.host.sagas.get(&migration).filter(|_| life == self.host.life) else {
-            return Ok(());
-        };
-        let source = self.index(&saga.charter().source);
-        // Longer than any lease that members were granted, by clocks that drift.
-        let taken_for_dead = run.fires("host: source taken for dead", self.rates.taken_for_dead);
-        let found = Validated {
-            source_reachable: self.members[source].up && !taken_for_dead,
-            source_lease_ms: LEASE_MS * 11 / 10,
-        };
-        self.tell_saga(run, migration, Told::Validated(attempt, Ok(found)));
-        Ok(())
-    }
-
-    /// The store changes the owner in one transaction; the answer may be lost.
-    pub(super) fn swap(
-        &mut self,
-        run: &mut Run,
-        life: u64,
-        workload: usize,
-        migration: MigrationId,
-        attempt: Attempt,
-        swap: &Swap,
-    ) {
-        let applied = if run.has(Bug::SwapUnchecked) {
-            Ok(swap.new.clone())
-        } else {
-            swap.apply(Some(&self.owners[workload]))
-        };
-        let answer = match applied {
-            Ok(owner) => {
-                if owner.member == self.owners[workload].member {
-                    run.count("migration: fenced");
-                }
-                run.note(format_args!("w{workload} is {}'s under {}", owner.member, owner.epoch));
-                let new_home = self.index(&owner.member);
-                let without_source = self.members[new_home].places[workload].without_source;
-                self.checker.owner_changed(workload, &owner, without_source);
-                self.owners[workload] = owner;
-                SwapAnswer::Applied
-            }
-            Err(found) => SwapAnswer::Found(found),
-        };
-        if !run.fires("store: change of owner without an answer", self.rates.unanswered) {
-            self.stage.send(run, self.store(), 0, &Event::Swapped { life, migration, attempt, answer });
-        }
-    }
-
-    pub(super) fn swapped(
-        &mut self,
-        run: &mut Run,
-        life: u64,
-        migration: MigrationId,
-        attempt: Attempt,
-        answer: SwapAnswer,
-    ) -> Checked {
-        if life == self.host.life {
-            self.tell_saga(run, migration, Told::Swapped(attempt, answer));
-        }
-        Ok(())
-    }
-
-    pub(super) fn owner_read(
-        &mut self,
-        run: &mut Run,
-        life: u64,
-        migration: MigrationId,
-        attempt: Attempt,
-        owner: Option<Owner>,
-    ) -> Checked {
-        if life == self.host.life {
-            self.tell_saga(run, migration, Told::OwnerRead(attempt, owner));
-        }
-        Ok(())
-    }
-
-    /// Answers a heartbeat with every record. A forced migration grants its source no lease.
-    pub(super) fn heartbeat(&mut self, run: &mut Run, index: usize, boot: u64, asked_at_ms: u64) {
-        if self.host.down || self.host.halted {
-            return;
-        }
-        for workload in 0..WORKLOADS {
-            let name = &self.workloads[workload];
-            let saga = self.host.sagas.values().find(|saga| saga.charter().workload == *name);
-            let is_forced = |saga: &Saga| {
-                let charter = saga.charter();
-                charter.options.mode == Mode::Forced && charter.source == self.members[index].id
-            };
-            let deprived = saga.is_some_and(is_forced) && !run.has(Bug::SourceKeepsLease);
-            let recorded = Recorded {
-                owner: self.owners[workload].clone(),
-                settled: saga.is_none(),
-                asked_at: Now(asked_at_ms),
-                lease_ms: if deprived { 0 } else { lease_of_heartbeats_ms() },
-            };
-            self.stage.send(run, 0, index + 1, &Event::Recorded { member: index, boot, workload, recorded });
-        }
     }
 }

@@ -7,9 +7,11 @@
 //! a workload serves), I2 (none is lost), I3 (a serving copy has every acknowledged write), I6 (a migration ends once, its
 //! journal has no gap), I5 (room is given back once); at the end everything comes to rest.
 
+mod answers;
 mod check;
 mod host;
 mod member;
+mod recovery;
 
 use pilothouse_core::id::AgentName;
 use pilothouse_migration::id::{Attempt, MigrationId};

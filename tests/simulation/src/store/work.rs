@@ -70,7 +70,7 @@ impl World {
 
     fn value(&self, random: &mut Random) -> Vec<u8> {
         let most = if random.chance(self.rates.large) { 20_000 } else { 60 };
-        let byte = (random.next() & 0xff) as u8;
+        let byte = (random.number() & 0xff) as u8;
         vec![byte; random.index(most)]
     }
 }
