@@ -13,6 +13,7 @@ mod cluster_api;
 mod command_line;
 mod crash;
 mod curl;
+mod failover;
 mod federation;
 mod hot_reload;
 mod openapi;

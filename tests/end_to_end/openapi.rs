@@ -10,6 +10,8 @@ const FIRST: &[(&str, &str, &str)] = &[
     ("DECISION", "/api/v1/decisions", "decisions"),
     ("RESERVATION", "/api/v1/reservations", "reservations"),
     ("PLAN", "/api/v1/rebalance", "plans"),
+    ("FAILOVER", "/api/v1/failover", "failovers"),
+    ("FAULT", "/api/v1/chaos", "faults"),
 ];
 
 /// Method, path as described, path as asked, body. In this order, because some need what others made.
@@ -69,6 +71,20 @@ const CALLS: &[(&str, &str, &str, &str)] = &[
     ("post", "/api/v1/rebalance", "", ""),
     ("get", "/api/v1/rebalance", "", ""),
     ("post", "/api/v1/rebalance/{id}/execute", "/api/v1/rebalance/PLAN/execute", ""),
+    ("post", "/api/v1/failover/plan", "", r#"{"from_members": ["c-3"]}"#),
+    ("post", "/api/v1/failover", "", r#"{"from_members": ["c-3"]}"#),
+    ("get", "/api/v1/failover", "", ""),
+    ("get", "/api/v1/failover/{id}", "/api/v1/failover/FAILOVER", ""),
+    ("post", "/api/v1/failover/{id}/confirm", "/api/v1/failover/FAILOVER/confirm", ""),
+    ("delete", "/api/v1/failover/{id}", "/api/v1/failover/FAILOVER", ""),
+    ("post", "/api/v1/brakes/lift", "", ""),
+    ("post", "/api/v1/opinions", "", r#"{"place": "ap", "region": "eu", "down": false}"#),
+    ("get", "/api/v1/failback", "", ""),
+    ("post", "/api/v1/failback/{home}", "/api/v1/failback/c-3", ""),
+    ("delete", "/api/v1/failback/{home}", "/api/v1/failback/c-3", ""),
+    ("post", "/api/v1/chaos", "", r#"{"region": "eu", "latency_ms": 5, "duration_ms": 3600000}"#),
+    ("get", "/api/v1/chaos", "", ""),
+    ("delete", "/api/v1/chaos/{id}", "/api/v1/chaos/FAULT", ""),
     ("post", "/api/v1/flows", "", r#"{"requirement": {"preferred_region": "eu"}, "traffic_class": 2}"#),
     ("post", "/api/v1/outcomes", "", r#"{"member": "c-1", "success": true}"#),
     ("get", "/api/v1/decisions", "/api/v1/decisions?limit=5", ""),
@@ -120,7 +136,8 @@ fn check(document: &Value, method: &str, path: &str, status: &str, answer: &Valu
 
 #[test]
 fn every_operation_answers_as_described() {
-    let server = Server::start().unwrap();
+    let config = "[failover]\njitter-ms = 0\n[chaos]\nenabled = true\n";
+    let server = Server::start_with(config).unwrap();
     let document = server.ok("GET", "/openapi.json", None).unwrap();
     for (method, path, asked, body) in CALLS {
         let asked = if asked.is_empty() { path } else { asked };

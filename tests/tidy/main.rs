@@ -32,6 +32,7 @@ const OURS: &[(&str, &[&str])] = &[
         &[
             "pilothouse-core",
             "pilothouse-engine",
+            "pilothouse-state",
             "pilothouse-store",
             "pilothouse-transport",
             "pilothouse-member",

@@ -1,5 +1,7 @@
 //! The command line's grammar.
 
+mod failover;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -7,6 +9,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::exit;
 use crate::output::Output;
+
+pub(crate) use failover::{ChaosCommand, FailbackCommand, FailoverArgs, FailoverCommand, VictimArgs};
 
 /// A WebAssembly-pluggable policy host for federations of clusters.
 #[derive(Debug, Parser)]
@@ -52,6 +56,15 @@ pub(crate) enum Command {
     /// Move work so that the fleet is more even: suggest a plan, execute it.
     #[command(subcommand)]
     Rebalance(RebalanceCommand),
+    /// Run the work of regions or members elsewhere, and follow failovers.
+    /// Example: pilothouse failover --from-region us-east-1 --to-regions eu-west-1,ap-south-1
+    Failover(FailoverArgs),
+    /// Bring displaced work home: list, approve, forget.
+    #[command(subcommand)]
+    Failback(FailbackCommand),
+    /// Put members, regions or ways under faults for a time, if the server allows it.
+    #[command(subcommand)]
+    Chaos(ChaosCommand),
     /// Room that is held: list, confirm, release.
     #[command(subcommand)]
     Reservation(ReservationCommand),

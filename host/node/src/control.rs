@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pilothouse_core::assignment::Assignment;
+use pilothouse_core::chaos::Suffering;
 use pilothouse_core::eligible::Requirement;
 use pilothouse_core::event::Event;
 use pilothouse_core::id::{AgentName, DecisionId, Label, MemberId};
@@ -22,6 +23,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::decide::log::Decision;
 use crate::decide::question::Question;
 use crate::decide::{self, DecideError, Decider};
+use crate::failover::Failovers;
 use crate::hub::{Hub, store_failed};
 use crate::metrics;
 use crate::placement::Rebalancing;
@@ -45,6 +47,8 @@ pub struct Control {
     pub groups: Arc<Groups>,
     /// Rebalancing plans.
     pub rebalancing: Arc<Rebalancing>,
+    /// Failure detection, failover, failback, chaos.
+    pub failovers: Arc<Failovers>,
     /// Name of this node.
     pub node_id: MemberId,
 }
@@ -263,7 +267,7 @@ impl ControlPlane for Control {
     }
 
     fn metrics(&self) -> String {
-        metrics::text(&self.hub, &self.slots)
+        metrics::text(&self.hub, &self.slots, &self.failovers)
     }
 
     fn members(&self, kind: Option<MemberKind>) -> Vec<Member> {
@@ -298,7 +302,11 @@ impl ControlPlane for Control {
         };
         self.hub.rejoin(&mut registry, &changes);
         let write = self.hub.store_member(&id, registry.member(&id));
+        let registered = registry.member(&id).cloned();
         drop(registry);
+        if let Some(member) = &registered {
+            self.failovers.joined(&self.hub, member);
+        }
         self.hub.announce(changes);
         self.hub.publish();
         let control = self.clone();
@@ -313,14 +321,22 @@ impl ControlPlane for Control {
         let Some((_, changes)) = registry.unregister(&id) else { return ready(Err(missing_member(&id))) };
         let write = self.hub.store_member(&id, None);
         drop(registry);
+        self.failovers.follow(&self.hub, &changes);
         self.hub.announce(changes);
         self.hub.publish();
         Box::pin(async move { write.await.map(drop).map_err(|error| store_failed(&error)) })
     }
 
     fn report(&self, id: &MemberId, report: &LoadReport) -> Result<Recommendation, ServiceError> {
+        let suffering = self.failovers.suffering(&self.hub, id);
+        if suffering != Suffering::default() && suffering.loses(self.hub.uniform()) {
+            return Err(ServiceError::Injected(id.clone()));
+        }
+        #[expect(clippy::cast_precision_loss, reason = "at most a minute")]
+        let latency_ms = report.latency_ms.map(|latency_ms| latency_ms + suffering.latency_ms as f32);
+        let report = LoadReport { latency_ms, ..*report };
         let (now, wall) = (self.hub.clock.now(), self.hub.clock.wall());
-        let reported = self.hub.registry().report(id, report, now, wall);
+        let reported = self.hub.registry().report(id, &report, now, wall);
         let (recommendation, changes) = reported.map_err(|error| match error {
             ReportError::Unknown(id) => missing_member(&id),
             ReportError::Invalid { field, value, problem } => ServiceError::Invalid {
@@ -328,6 +344,7 @@ impl ControlPlane for Control {
                 problem: format!("{value} is out of range; {problem}"),
             },
         })?;
+        self.failovers.heard(&self.hub, id, suffering.latency_ms);
         self.hub.announce(changes);
         Ok(recommendation)
     }

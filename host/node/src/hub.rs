@@ -98,6 +98,13 @@ impl Hub {
         pilothouse_core::fleet::facts::mix(self.seed ^ count.rotate_left(32))
     }
 
+    /// A random number of 0..1.
+    pub fn uniform(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+        let bits = (self.random() >> 11) as f64;
+        bits / 9_007_199_254_740_992.0
+    }
+
     /// The registry, for reading and for reports.
     pub fn registry(&self) -> MutexGuard<'_, Registry> {
         lock(&self.registry)

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod decide;
+pub mod failover;
 pub mod hub;
 mod metrics;
 pub mod placement;

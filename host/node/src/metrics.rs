@@ -6,12 +6,13 @@ use std::fmt::Write as _;
 
 use pilothouse_core::member::MemberKind;
 
+use crate::failover::Failovers;
 use crate::hub::Hub;
 use crate::slots::Slots;
 use crate::slots::live::TIME_BOUNDS_NS;
 
 /// All metrics.
-pub(crate) fn text(hub: &Hub, slots: &Slots) -> String {
+pub(crate) fn text(hub: &Hub, slots: &Slots, failovers: &Failovers) -> String {
     let mut out = String::new();
     members(&mut out, hub);
     family(&mut out, "pilothouse_fleet_epoch", "gauge", "Version of the fleet snapshot.");
@@ -36,6 +37,7 @@ pub(crate) fn text(hub: &Hub, slots: &Slots) -> String {
     }
     decision_times(&mut out, slots);
     policies(&mut out, slots);
+    failures(&mut out, hub, failovers);
     out
 }
 
@@ -50,6 +52,20 @@ fn members(out: &mut String, hub: &Hub) {
         for (state, count) in [("all", stats.members), ("online", stats.online), ("healthy", stats.healthy)] {
             let _ = writeln!(out, "pilothouse_members{{kind=\"{name}\",state=\"{state}\"}} {count}");
         }
+    }
+}
+
+fn failures(out: &mut String, hub: &Hub, failovers: &Failovers) {
+    let (open, displaced, brakes) = failovers.counts();
+    let fired = failovers.faults_fired(hub.clock.now());
+    for (name, kind, help, value) in [
+        ("pilothouse_failovers_open", "gauge", "Failovers under way.", open as u64),
+        ("pilothouse_displaced_workloads", "gauge", "Workloads away from home.", displaced as u64),
+        ("pilothouse_brakes_on", "gauge", "Brakes on declaring members dead.", brakes as u64),
+        ("pilothouse_chaos_fired_total", "counter", "Messages hit by faults on purpose.", fired),
+    ] {
+        family(out, name, kind, help);
+        let _ = writeln!(out, "{name} {value}");
     }
 }
 

@@ -27,6 +27,7 @@ use crate::config::{BudgetConfig, Config, RebalanceConfig, RebalanceMode, Thresh
 use crate::control::Control;
 use crate::decide::Decider;
 use crate::decide::log::DecisionLog;
+use crate::failover::{Failovers, Inbox};
 use crate::hub::Hub;
 use crate::placement::Rebalancing;
 use crate::policy_dir::{DEBOUNCE_MS, PolicyDir};
@@ -67,6 +68,7 @@ impl Running {
 struct Incoming {
     reports: mpsc::Receiver<FaultReport>,
     calls: Option<(String, mpsc::Receiver<serde_json::Value>)>,
+    inbox: Inbox,
 }
 
 /// Opens the data folder and starts the server. `program` is this executable, which compiles policies as a child.
@@ -88,10 +90,11 @@ pub async fn start(config: &Config, program: Option<std::path::PathBuf>) -> anyh
     let address = listener.local_addr()?;
     register_self(config, &control, address).await?;
     let mut tasks = TaskSet::default();
-    let Incoming { reports, calls } = incoming;
+    let Incoming { reports, calls, inbox } = incoming;
     spawn_loops(config, &control, reports, &mut tasks);
     spawn_scaling(&control, calls, &mut tasks);
     spawn_rebalancing(config, &control, &mut tasks);
+    spawn_failover(config, &control, inbox, &mut tasks);
     let plane = Arc::new(control.clone());
     tasks.spawn("server", move |mut stop| async move {
         server::run(listener, plane, protection, limits, async move { stop.wait().await }).await;
@@ -164,7 +167,10 @@ fn open(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<
     };
     let groups = Arc::new(Groups::open(Arc::clone(&hub), webhook)?);
     let rebalancing = Arc::new(Rebalancing::new(config.rebalance.rules()));
-    Ok((Control { hub, slots, decider, groups, rebalancing, node_id }, Incoming { reports, calls }))
+    let (failovers, inbox) = Failovers::open(config, &hub, node_id.clone())?;
+    let failovers = Arc::new(failovers);
+    let control = Control { hub, slots, decider, groups, rebalancing, failovers, node_id };
+    Ok((control, Incoming { reports, calls, inbox }))
 }
 
 fn budget(family: Family, config: &BudgetConfig) -> Budget {
@@ -244,9 +250,10 @@ fn spawn_loops(
         }
     });
     let (hub, slots) = (Arc::clone(&control.hub), Arc::clone(&control.slots));
+    let failovers = Arc::clone(&control.failovers);
     tasks.spawn("tick", move |mut stop| async move {
         while stop.sleep(clock.period(TICK_MS)).await {
-            tick_registry(&hub).await;
+            tick_registry(&hub, &failovers).await;
             crate::placement::release_over(&hub);
             slots.tick().await;
         }
@@ -313,6 +320,31 @@ fn spawn_rebalancing(config: &Config, control: &Control, tasks: &mut TaskSet) {
     });
 }
 
+/// The detector looks at the time in a task of its own: a failover under way must not make it late.
+fn spawn_failover(config: &Config, control: &Control, inbox: Inbox, tasks: &mut TaskSet) {
+    let clock = control.hub.clock;
+    let tick = clock.period(config.failover.detection_rules(config.server.time_factor).tick_ms);
+    let Inbox { mut wishes, questions } = inbox;
+    let (failovers, hub) = (Arc::clone(&control.failovers), Arc::clone(&control.hub));
+    tasks.spawn("detection", move |mut stop| async move {
+        while stop.sleep(tick).await {
+            failovers.look(&hub);
+        }
+    });
+    let failovers = Arc::clone(&control.failovers);
+    tasks.spawn("suspects", move |stop| crate::failover::probe::run(failovers, clock, questions, stop));
+    let control = control.clone();
+    tasks.spawn("failover", move |mut stop| async move {
+        loop {
+            tokio::select! {
+                () = stop.wait() => break,
+                Some(wish) = wishes.recv() => control.fulfil(wish).await,
+                () = tokio::time::sleep(tick) => control.failover_turn().await,
+            }
+        }
+    });
+}
+
 /// Groups look at the time as often as their shortest period allows; what they decide is carried out here.
 fn spawn_scaling(
     control: &Control,
@@ -340,7 +372,7 @@ fn spawn_scaling(
     }
 }
 
-async fn tick_registry(hub: &Hub) {
+async fn tick_registry(hub: &Hub, failovers: &Failovers) {
     use pilothouse_core::registry::Change;
     let (changes, removals) = {
         let mut registry = hub.registry();
@@ -350,6 +382,7 @@ async fn tick_registry(hub: &Hub) {
         let removals: Vec<_> = gone.map(|id| hub.store_member(id, None)).collect();
         (changes, removals)
     };
+    failovers.follow(hub, &changes);
     hub.announce(changes);
     for removal in removals {
         if let Err(error) = removal.await {

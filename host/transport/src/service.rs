@@ -3,6 +3,7 @@
 //! Invariant: reads and decisions answer at once; what must be durable answers with a future that resolves after it is. No
 //! wire format is known here.
 
+pub mod failover;
 pub mod placement;
 
 use std::future::Future;
@@ -77,6 +78,12 @@ pub enum ServiceError {
     /// Writes fail; reads and decisions still work.
     #[error("nothing can be stored: {0}")]
     StoreFailed(String),
+    /// The operator did not switch it on.
+    #[error("{0}")]
+    Disabled(&'static str),
+    /// A fault that was put on the member on purpose swallowed it.
+    #[error("lost on purpose: chaos is put on `{0}`")]
+    Injected(MemberId),
     /// Not in this release.
     #[error("{0}")]
     Unimplemented(&'static str),
@@ -324,7 +331,7 @@ pub struct Identity {
 }
 
 /// What a control plane can be asked.
-pub trait ControlPlane: placement::PlacementPlane + Send + Sync + 'static {
+pub trait ControlPlane: placement::PlacementPlane + failover::FailoverPlane + Send + Sync + 'static {
     /// Who answers.
     fn identity(&self) -> Identity;
     /// Whether it can take requests; the text says why not.

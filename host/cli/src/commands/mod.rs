@@ -4,6 +4,7 @@ mod bench;
 mod config;
 mod demo;
 mod events;
+mod failover;
 mod grammar;
 mod inspect;
 mod place;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{grammar, place};
+use super::{failover, grammar, place};
 use crate::args::{
     ClusterCommand, Command, GroupCommand, NodeCommand, PolicyCommand, ScaleCommand, SlotCommand,
 };
@@ -93,6 +93,9 @@ pub(super) fn run(client: &Client, command: Command) -> anyhow::Result<Report> {
         }
         Command::Place(args) => place::run(client, &args)?,
         Command::Rebalance(command) => place::rebalance(client, command)?,
+        Command::Failover(args) => failover::run(client, &args)?,
+        Command::Failback(command) => failover::failback(client, &command)?,
+        Command::Chaos(command) => failover::chaos(client, command)?,
         Command::Reservation(command) => place::reservation(client, &command)?,
         Command::Assign(args) => {
             let body =

@@ -33,7 +33,7 @@ pub enum Mode {
     /// An operator, home by home.
     #[default]
     Manual,
-    /// The end of the hold-down.
+    /// The end of the hold-down; an operator for what an operator sent away.
     Automatic,
 }
 
@@ -71,6 +71,8 @@ impl Rules {
 pub struct Displaced {
     /// The change that took it away.
     pub placed: Placed,
+    /// An operator sent it away; it goes home only when one says so.
+    pub by_hand: bool,
     /// Attempts to bring it home that failed.
     pub attempts: u32,
 }
@@ -90,7 +92,12 @@ pub enum Ending {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A failover ended.
-    Displaced(Vec<Placed>),
+    Displaced {
+        /// What runs elsewhere now.
+        placed: Vec<Placed>,
+        /// Whether an operator wanted it.
+        by_hand: bool,
+    },
     /// A member's hold-down ended.
     HomeBack(MemberId),
     /// A member is suspected, unhealthy, draining or dead.
@@ -151,7 +158,7 @@ impl Failback {
     /// One step.
     pub fn step(&mut self, event: Event, now: Now) -> Vec<Command> {
         let mut commands = match event {
-            Event::Displaced(placed) => self.remember(placed),
+            Event::Displaced { placed, by_hand } => self.remember(placed, by_hand),
             Event::HomeBack(home) => {
                 self.back.insert(home);
                 Vec::new()
@@ -171,7 +178,7 @@ impl Failback {
         commands
     }
 
-    fn remember(&mut self, placed: Vec<Placed>) -> Vec<Command> {
+    fn remember(&mut self, placed: Vec<Placed>, by_hand: bool) -> Vec<Command> {
         if self.rules.mode == Mode::Off || placed.is_empty() {
             return Vec::new();
         }
@@ -186,7 +193,7 @@ impl Failback {
                 self.displaced.remove(&placed.workload);
             } else if fits {
                 let workload = placed.workload.clone();
-                self.displaced.insert(workload, Displaced { placed, attempts: 0 });
+                self.displaced.insert(workload, Displaced { placed, by_hand, attempts: 0 });
             }
         }
         vec![Command::Persist]
@@ -230,17 +237,18 @@ impl Failback {
         }
         let room = self.rules.per_minute.saturating_sub(self.starts.len());
         let free = self.rules.parallel_max.saturating_sub(self.moving.len());
-        let wanted = |home: &MemberId| {
+        let wanted = |Displaced { placed: Placed { home, .. }, by_hand, .. }: &Displaced| {
             let decided = match self.rules.mode {
                 Mode::Off => false,
                 Mode::Manual => self.approved.contains(home),
-                Mode::Automatic => true,
+                Mode::Automatic => !by_hand || self.approved.contains(home),
             };
             decided && self.back.contains(home)
         };
-        let ready = self.displaced.values().filter(|displaced| {
-            wanted(&displaced.placed.home) && !self.moving.contains(&displaced.placed.workload)
-        });
+        let ready = self
+            .displaced
+            .values()
+            .filter(|displaced| wanted(displaced) && !self.moving.contains(&displaced.placed.workload));
         let chosen: Vec<Placed> =
             ready.take(room.min(free)).map(|displaced| displaced.placed.clone()).collect();
         for placed in chosen {

@@ -34,7 +34,7 @@ fn walk(rules: Rules, count: usize, script: &str) -> (usize, usize, usize) {
             }
         }
     };
-    carry_out(failback.step(Event::Displaced(placed(count)), now), &mut started);
+    carry_out(failback.step(Event::Displaced { placed: placed(count), by_hand: false }, now), &mut started);
     for symbol in script.chars() {
         let ended = |ending, settled: &mut usize| {
             *settled += 1;
@@ -88,10 +88,11 @@ fn home_is_where_it_lived_before_the_first_of_two_failovers() {
     let mut failback = Failback::new(Rules::default(), []);
     let moved =
         |home, member, epoch| Placed { workload: agent(0), home: id(home), member: id(member), epoch };
-    failback.step(Event::Displaced(vec![moved("h", "b", 8)]), Now(1));
-    failback.step(Event::Displaced(vec![moved("b", "c", 9)]), Now(2));
+    failback.step(Event::Displaced { placed: vec![moved("h", "b", 8)], by_hand: false }, Now(1));
+    failback.step(Event::Displaced { placed: vec![moved("b", "c", 9)], by_hand: false }, Now(2));
     assert_eq!(failback.displaced().next().unwrap().placed, moved("h", "c", 9));
-    let commands = failback.step(Event::Displaced(vec![moved("c", "h", 10)]), Now(3));
+    let commands =
+        failback.step(Event::Displaced { placed: vec![moved("c", "h", 10)], by_hand: false }, Now(3));
     assert_eq!((commands, failback.displaced().len()), (vec![Command::Persist], 0));
 }
 
@@ -104,7 +105,10 @@ fn what_is_displaced_is_bounded_and_survives_a_restart() {
         member: id("b"),
         epoch: 8,
     };
-    failback.step(Event::Displaced((0..DISPLACED_MAX + 5).map(many).collect()), Now(1));
+    failback.step(
+        Event::Displaced { placed: (0..DISPLACED_MAX + 5).map(many).collect(), by_hand: false },
+        Now(1),
+    );
     let stored: Vec<Displaced> = failback.displaced().cloned().collect();
     assert_eq!(stored.len(), DISPLACED_MAX);
     let mut restored = Failback::new(Rules { mode: Mode::Automatic, ..Rules::default() }, stored);
@@ -116,4 +120,13 @@ fn what_is_displaced_is_bounded_and_survives_a_restart() {
 fn rules_out_of_range_are_refused_by_name() {
     Rules::default().check().unwrap();
     assert_eq!(Rules { per_minute: 0, ..Rules::default() }.check().unwrap_err().field, "per_minute");
+}
+
+#[test]
+fn what_an_operator_sent_away_goes_home_only_when_one_says_so() {
+    let rules = Rules { mode: Mode::Automatic, ..Rules::default() };
+    let mut failback = Failback::new(rules, []);
+    failback.step(Event::Displaced { placed: placed(1), by_hand: true }, Now(1));
+    assert_eq!(failback.step(Event::HomeBack(id("h")), Now(2)), []);
+    assert_eq!(failback.step(Event::Approved(id("h")), Now(3)).len(), 1);
 }

@@ -350,6 +350,18 @@ pub struct Summary {
     pub took_ms: u64,
 }
 
+impl Outcome {
+    /// `done`, `partial` or `aborted`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Partial => "partial",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
 /// How far a failover is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -363,4 +375,18 @@ pub enum Phase {
     Executing,
     /// Over.
     Ended(Outcome),
+}
+
+impl Phase {
+    /// `detected`, `confirmed`, `planning`, `executing`, or how it ended.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Detected => "detected",
+            Self::Confirmed => "confirmed",
+            Self::Planning => "planning",
+            Self::Executing => "executing",
+            Self::Ended(outcome) => outcome.name(),
+        }
+    }
 }

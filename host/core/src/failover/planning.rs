@@ -48,18 +48,21 @@ impl Failover {
         requirement.excluded.extend(item.refused.iter().cloned());
         let (mut fits, mut why) = (false, None);
         for (id, target) in &self.targets {
-            if !admits(&requirement, target.region.as_ref()) {
-                why = why.max(Some(Reason::Sovereignty));
+            let reason = if !admits(&requirement, target.region.as_ref()) {
+                Reason::Sovereignty
             } else if requirement.excluded.contains(id) {
-                why = why.max(Some(Reason::TargetsFailed(item.failures)));
+                Reason::TargetsFailed(item.failures)
             } else if let Err(lack) = target.room.fits(requirement.needs) {
                 requirement.excluded.insert(id.clone());
-                why = why.max(Some(Reason::of_lack(lack)));
+                Reason::of_lack(lack)
             } else {
                 fits = true;
-            }
+                continue;
+            };
+            // Of many reasons, that of the member that came nearest.
+            why = why.max(Some((reason.nearness(), reason)));
         }
-        if fits { Ok(requirement) } else { Err(why.unwrap_or(Reason::NoCapacity)) }
+        if fits { Ok(requirement) } else { Err(why.map_or(Reason::NoCapacity, |(_, reason)| reason)) }
     }
 
     pub(super) fn advised(&mut self, workload: &AgentName, member: &MemberId, commands: &mut Vec<Command>) {

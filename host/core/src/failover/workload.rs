@@ -135,6 +135,16 @@ impl Reason {
         }
     }
 
+    /// How near a member with this reason came to taking the workload.
+    pub(super) fn nearness(self) -> u8 {
+        match self {
+            Self::Headroom => 3,
+            Self::NoCapacity => 2,
+            Self::TargetsFailed(_) => 1,
+            _ => 0,
+        }
+    }
+
     pub(super) fn of_lack(lack: Lack) -> Self {
         match lack {
             Lack::Capacity => Self::NoCapacity,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::block::Block;
 use super::column::{BIT_WORDS, BLOCK_ROWS, Column};
 use super::facts::{BIT_NAMES_MAX, MemberFacts, Names, SYMBOLS_MAX, TooManyNames, identity};
-use super::geography::Geography;
+use super::geography::{Geography, Slowdown};
 use super::live::Live;
 use super::{Fleet, split};
 use crate::breaker::Breaker;
@@ -95,6 +95,14 @@ impl FleetBuilder {
     #[must_use]
     pub fn published(&self) -> &Fleet {
         &self.published
+    }
+
+    /// Makes ways between regions longer; an empty list makes all of them as long as usual.
+    pub fn slow_down(&mut self, slowdowns: Vec<Slowdown>) {
+        if self.published.geography.slowdowns != slowdowns {
+            Arc::make_mut(&mut self.published.geography).slowdowns = slowdowns;
+            self.dirty.extend(0..self.master.len());
+        }
     }
 
     /// Writes the member's load, status and counts; with `identity_changed` also who it is.

@@ -32,6 +32,24 @@ impl Coordinates {
     }
 }
 
+/// A way that takes longer for a while, on purpose.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slowdown {
+    /// Two regions, in either direction; or one, and every way from, to and inside of it.
+    pub between: (Label, Option<Label>),
+    /// How much longer a round trip takes, ms.
+    pub ms: f32,
+}
+
+impl Slowdown {
+    fn hits(&self, from: &Label, to: &Label) -> bool {
+        match &self.between {
+            (region, None) => region == from || region == to,
+            (a, Some(b)) => (a == from && b == to) || (a == to && b == from),
+        }
+    }
+}
+
 /// Regions with their places and measured distances.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Geography {
@@ -39,13 +57,20 @@ pub struct Geography {
     pub places: BTreeMap<Label, Coordinates>,
     /// Measured round-trip times in ms, by (from, to).
     pub measured_rtt_ms: BTreeMap<(Label, Label), f32>,
+    /// Ways that take longer for a while.
+    pub slowdowns: Vec<Slowdown>,
 }
 
 impl Geography {
     /// Round-trip time between two regions in ms: measured in either direction, else estimated from the distance
-    /// (100 km of path cost a millisecond, plus 5 ms of access), else NaN.
+    /// (100 km of path cost a millisecond, plus 5 ms of access), else NaN; and what slows it down comes on top.
     #[must_use]
     pub fn rtt_ms(&self, from: &Label, to: &Label) -> f32 {
+        let slowed = self.slowdowns.iter().filter(|slowdown| slowdown.hits(from, to));
+        self.usual_rtt_ms(from, to) + slowed.map(|slowdown| slowdown.ms).sum::<f32>()
+    }
+
+    fn usual_rtt_ms(&self, from: &Label, to: &Label) -> f32 {
         if from == to {
             return SAME_REGION_RTT_MS;
         }
@@ -58,5 +83,33 @@ impl Geography {
             (Some(a), Some(b)) => (a.distance_km(*b) / 100.0 + 5.0) as f32,
             _ => f32::NAN,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slowdown_adds_to_its_way_in_both_directions_and_to_no_other() {
+        let label = |text| Label::parse(text).unwrap();
+        let measured = |from, to, ms| ((label(from), label(to)), ms);
+        let slowdown =
+            |from, to: Option<&'static str>, ms| Slowdown { between: (label(from), to.map(label)), ms };
+        let geography = Geography {
+            measured_rtt_ms: [measured("us", "eu", 80.0), measured("eu", "ap", 200.0)].into(),
+            slowdowns: vec![slowdown("us", Some("eu"), 500.0), slowdown("ap", None, 7.0)],
+            ..Geography::default()
+        };
+        for (from, to, expected) in [
+            ("us", "eu", 580.0),
+            ("eu", "us", 580.0),
+            ("eu", "ap", 207.0),
+            ("ap", "ap", SAME_REGION_RTT_MS + 7.0),
+            ("us", "us", SAME_REGION_RTT_MS),
+        ] {
+            assert!((geography.rtt_ms(&label(from), &label(to)) - expected).abs() < 1e-3, "{from} {to}");
+        }
+        assert!(geography.rtt_ms(&label("us"), &label("ap")).is_nan(), "unknown stays unknown");
     }
 }

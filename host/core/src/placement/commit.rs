@@ -90,6 +90,24 @@ pub fn reserve(
     Ok(reservation)
 }
 
+/// Holds room for a workload that lives elsewhere; in rules about its own group it does not count where it is.
+///
+/// # Errors
+/// [`NotCommitted`]; nothing changed.
+pub fn reserve_move(
+    registry: &mut Registry,
+    ledger: &mut Ledger,
+    agent: &AgentName,
+    member: &MemberId,
+    until: Now,
+) -> Result<Reservation, NotCommitted> {
+    let Some(living) = ledger.unassign(agent) else { return Err(NotCommitted::NoVictim(agent.clone())) };
+    let terms = Arc::clone(&living.terms);
+    let reserved = reserve(registry, ledger, member, &terms, until);
+    ledger.insert(living);
+    reserved
+}
+
 /// Turns a reservation into an assignment: its room is never free in between.
 ///
 /// # Errors

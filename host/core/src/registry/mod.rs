@@ -17,7 +17,7 @@ use crate::device::Devices;
 use crate::fleet::Fleet;
 use crate::fleet::builder::FleetBuilder;
 use crate::fleet::facts::{TooManyNames, mix};
-use crate::fleet::geography::Geography;
+use crate::fleet::geography::{Geography, Slowdown};
 use crate::fleet::live::MEMBERS_MAX;
 use crate::id::MemberId;
 use crate::member::{
@@ -384,6 +384,11 @@ impl Registry {
             (member.used, member.granted) = (member.used.plus(needs), member.granted.plus(devices));
         }
         self.rewrite(id);
+    }
+
+    /// Makes ways between regions longer, until told otherwise.
+    pub fn slow_down(&mut self, slowdowns: Vec<Slowdown>) {
+        self.builder.slow_down(slowdowns);
     }
 
     /// A copy in which changes can be tried: nothing that happens in it is seen by decisions.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use pilothouse_core::id::{Label, MemberId};
+use pilothouse_core::setting::SettingError;
 
 use super::Config;
 
@@ -76,11 +77,11 @@ pub fn parse(text: &str) -> Result<Config, ConfigError> {
 /// # Errors
 /// [`ConfigError::Value`] for the first bad one.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
-    let Config { server, registry, policies, scaling, rebalance, regions, rtt } = config;
-    rebalance.rules().check().map_err(|error| {
-        let key = format!("rebalance.{}", error.field.replace('_', "-"));
-        bad(&key, error.value, &format!("use {} to {}", error.low, error.high))
-    })?;
+    let Config { server, registry, policies, scaling, rebalance, failover, failback, regions, rtt, .. } =
+        config;
+    rebalance.rules().check().map_err(|error| out_of_range("rebalance", &error))?;
+    failover.check()?;
+    failback.check()?;
     if let Some(url) = &scaling.webhook
         && !(url.starts_with("http://") || url.starts_with("https://"))
     {
@@ -142,7 +143,12 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn bad(key: &str, value: impl ToString, problem: &str) -> ConfigError {
+pub(super) fn out_of_range(section: &str, error: &SettingError) -> ConfigError {
+    let key = format!("{section}.{}", error.field.replace('_', "-"));
+    bad(&key, error.value, &format!("use {} to {}", error.low, error.high))
+}
+
+pub(super) fn bad(key: &str, value: impl ToString, problem: &str) -> ConfigError {
     ConfigError::Value { key: key.to_owned(), value: value.to_string(), problem: problem.to_owned() }
 }
 
@@ -209,6 +215,11 @@ mod tests {
             ("[server]\ntime-factor = 3601", "server.time-factor` is 3601: use at most 3600"),
             ("[server]\ntime-factor = 2\nlisten = \"0.0.0.0:8151\"", "a rehearsal listens on loopback only"),
             ("[server]\nidle-timeout-ms = 0", "server.idle-timeout-ms"),
+            ("[failover]\nheadroom-share = 1.5", "failover.headroom-share` is 1.5: use 0 to 1"),
+            ("[failover]\nfailover-threshold = 101.0", "failover.failover-threshold` is 101: use 0 to 100"),
+            ("[failover.detection]\nphi-dead = 2.0", "failover.detection.phi-dead` is 2: use 5 to 20"),
+            ("[failback]\nper-minute = 0", "failback.per-minute` is 0: use 1 to 10000"),
+            ("[chaos]\nenable = true", "unknown field `enable`"),
             ("[registry]\noffline-after-ms = 1", "registry.offline-after-ms` is 1: use at least 30000"),
             ("[registry]\nmass-loss-share = nan", "registry.mass-loss-share"),
             ("[regions.x]\nlatitude = 91.0\nlongitude = 0.0", "regions.x.latitude"),

@@ -6,6 +6,7 @@
 //! structs and their comments, so it cannot be out of date.
 
 mod document;
+mod failover;
 mod load;
 mod policies;
 mod rebalance;
@@ -18,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use document::{default_toml, schema_json};
+pub use failover::{ChaosConfig, DetectionConfig, FailbackConfig, FailbackMode, FailoverConfig};
 pub use load::{ConfigError, check, load, parse};
 pub use policies::{BudgetConfig, PoliciesConfig};
 pub use rebalance::{RebalanceConfig, RebalanceMode};
@@ -40,6 +42,12 @@ pub struct Config {
     pub scaling: ScalingConfig,
     /// Rebalancing: when to act, and how much.
     pub rebalance: RebalanceConfig,
+    /// Failover: when members are dead, and how their work goes elsewhere.
+    pub failover: FailoverConfig,
+    /// Failback: whether and how fast work goes home.
+    pub failback: FailbackConfig,
+    /// Chaos: faults on purpose.
+    pub chaos: ChaosConfig,
     /// Regions with their coordinates, by name: `[regions.us-east-1]`. Needed for distances that nobody measured.
     pub regions: std::collections::BTreeMap<String, RegionConfig>,
     /// Measured round-trip times between regions.

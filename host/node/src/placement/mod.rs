@@ -54,7 +54,8 @@ impl Control {
         let slot = self.slot_for(Family::Placement, query.strategy.as_deref())?;
         let terms = Arc::new(query.terms.clone());
         for _ in 0..COMMIT_TRIES {
-            let (decided, preferences_dropped) = match self.decide_place(&slot, &terms, query.alternatives) {
+            let decided = self.decide_place(&slot, &terms, query.alternatives, None);
+            let (decided, preferences_dropped) = match decided {
                 Err(ServiceError::NoneEligible(_) | ServiceError::Full) if query.preempt => {
                     return self.preempt(&slot, query, &terms);
                 }
@@ -76,12 +77,14 @@ impl Control {
         Err(ServiceError::Contended { tries: COMMIT_TRIES })
     }
 
-    /// Decides with as many preferences as somebody keeps; also how many were dropped.
-    fn decide_place(
+    /// Decides with as many preferences as somebody keeps; also how many were dropped. A workload that is being `moved` does
+    /// not count where it is.
+    pub(crate) fn decide_place(
         &self,
         slot: &LiveSlot,
         terms: &Terms,
         alternatives: u32,
+        moved: Option<&AgentName>,
     ) -> Result<(Decided, usize), ServiceError> {
         let question = Question::Placement(PlacementRequest {
             seed: self.decider.next_seed(),
@@ -92,7 +95,7 @@ impl Control {
         let preferences = terms.soft_relations();
         let mut kept = preferences;
         loop {
-            let requirement = self.narrowed(terms, kept);
+            let requirement = self.narrowed(terms, kept, moved);
             match self.decide(slot, &requirement, &question, alternatives) {
                 Err(ServiceError::NoneEligible(_)) if kept > 0 => kept -= 1,
                 decided => return decided.map(|decided| (decided, preferences - kept)),
@@ -100,12 +103,16 @@ impl Control {
         }
     }
 
-    fn narrowed(&self, terms: &Terms, preferences: usize) -> Requirement {
+    fn narrowed(&self, terms: &Terms, preferences: usize, moved: Option<&AgentName>) -> Requirement {
         if terms.relations.is_empty() {
             return terms.requirement.clone();
         }
         let fleet = self.hub.fleet.load_full();
-        terms.narrowed(&fleet, self.hub.ledger().census(), preferences)
+        let mut ledger = self.hub.ledger();
+        let living = moved.and_then(|moved| ledger.unassign(moved));
+        let requirement = terms.narrowed(&fleet, ledger.census(), preferences);
+        living.into_iter().for_each(|living| ledger.insert(living));
+        requirement
     }
 
     /// Commits a decision as the query wants it held.

@@ -72,7 +72,8 @@ fn status(error: &ServiceError) -> Status {
         }
         ServiceError::Full | ServiceError::Busy => Status::resource_exhausted(text),
         ServiceError::Contended { .. } => Status::aborted(text),
-        ServiceError::StoreFailed(_) => Status::unavailable(text),
+        ServiceError::Disabled(_) => Status::permission_denied(text),
+        ServiceError::StoreFailed(_) | ServiceError::Injected(_) => Status::unavailable(text),
         ServiceError::Unimplemented(_) => Status::unimplemented(text),
     }
 }

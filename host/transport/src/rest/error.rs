@@ -73,6 +73,8 @@ impl From<ServiceError> for Problem {
             }
             ServiceError::Busy => StatusCode::TOO_MANY_REQUESTS,
             ServiceError::StoreFailed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            ServiceError::Disabled(_) => StatusCode::FORBIDDEN,
+            ServiceError::Injected(_) => StatusCode::SERVICE_UNAVAILABLE,
             ServiceError::Unimplemented(_) => StatusCode::NOT_IMPLEMENTED,
         };
         Self { status, detail: error.to_string() }

@@ -40,7 +40,7 @@ pub(crate) type Plane = Arc<dyn ControlPlane>;
 
 /// All routes, and what they are to programs.
 fn described() -> (Router<Plane>, OpenApi) {
-    use v1::{decisions, groups, members, placements, policies, rebalance, slots};
+    use v1::{chaos, decisions, failover, groups, members, placements, policies, rebalance, slots};
     let uploads = OpenApiRouter::new()
         .routes(routes!(policies::list, policies::load))
         .layer(DefaultBodyLimit::max(COMPONENT_BYTES_MAX));
@@ -68,6 +68,16 @@ fn described() -> (Router<Plane>, OpenApi) {
         .routes(routes!(placements::release))
         .routes(routes!(rebalance::suggest, rebalance::plans))
         .routes(routes!(rebalance::execute))
+        .routes(routes!(failover::execute, failover::list))
+        .routes(routes!(failover::plan))
+        .routes(routes!(failover::status, failover::cancel))
+        .routes(routes!(failover::confirm))
+        .routes(routes!(failover::lift))
+        .routes(routes!(failover::opinion))
+        .routes(routes!(failover::displaced))
+        .routes(routes!(failover::bring_home, failover::forget))
+        .routes(routes!(chaos::inject, chaos::list))
+        .routes(routes!(chaos::end))
         .routes(routes!(decisions::flow))
         .routes(routes!(decisions::outcome))
         .routes(routes!(decisions::list))

@@ -1,6 +1,8 @@
-//! `/api/v1`: clusters, decisions, slots, policies and scaling groups.
+//! `/api/v1`: clusters, decisions, slots, policies, scaling groups, failover and chaos.
 
+pub(crate) mod chaos;
 pub(crate) mod decisions;
+pub(crate) mod failover;
 pub(crate) mod groups;
 pub(crate) mod members;
 pub(crate) mod placements;

@@ -1,6 +1,9 @@
 //! Events.
 
+use pilothouse_core::chaos;
 use pilothouse_core::event::{Event, EventKind};
+use pilothouse_core::failback::Ending;
+use pilothouse_core::id::Label;
 use pilothouse_core::placement::ledger::Reservation;
 use pilothouse_core::registry::Change;
 use pilothouse_core::scaling::Why;
@@ -8,8 +11,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::failover::victim_name;
 use super::slot::HistoryView;
-use super::{health_name, role_name, status_name, time};
+use super::{health_name, role_name, standing_name, status_name, time};
 
 /// Something that happened.
 #[derive(Debug, Serialize, ToSchema)]
@@ -74,9 +78,56 @@ impl From<&Event> for EventView {
                 let detail = json!({ "from": change.from, "to": change.to, "why": why });
                 ("group.scaled".to_owned(), Some(group.to_string()), detail)
             }
+            EventKind::Failover(id, phase) => {
+                (format!("failover.{}", phase.name()), Some(id.to_string()), Value::Null)
+            }
+            EventKind::FailedOver(summary) => (
+                "failover.ended".to_owned(),
+                Some(summary.id.to_string()),
+                json!({
+                    "outcome": summary.outcome.name(),
+                    "placed": summary.placed.len(),
+                    "left": summary.left.len(),
+                    "took_ms": summary.took_ms,
+                }),
+            ),
+            EventKind::Failback(workload, ending) => {
+                let ending = match ending {
+                    Ending::Home => "home",
+                    Ending::RolledBack => "rolled-back",
+                    Ending::Gone => "gone",
+                };
+                (format!("failback.{ending}"), Some(workload.to_string()), Value::Null)
+            }
+            EventKind::BrakeOn { region, lost, of } => {
+                ("brake.on".to_owned(), text(region), json!({ "lost": lost, "of": of }))
+            }
+            EventKind::BrakeOff { region } => ("brake.off".to_owned(), text(region), Value::Null),
+            EventKind::RegionDown(region, down) => {
+                let name = if *down { "region.down" } else { "region.reached" };
+                (name.to_owned(), Some(region.to_string()), Value::Null)
+            }
+            EventKind::RegionDead(region, dead) => {
+                let name = if *dead { "region.dead" } else { "region.back" };
+                (name.to_owned(), Some(region.to_string()), Value::Null)
+            }
+            EventKind::FaultBegan(id, fault) => {
+                ("chaos.began".to_owned(), Some(id.to_string()), fired(fault))
+            }
+            EventKind::FaultEnded(id, fault) => {
+                ("chaos.ended".to_owned(), Some(id.to_string()), fired(fault))
+            }
         };
         Self { sequence: event.sequence, at: time(event.at), kind, subject, detail }
     }
+}
+
+fn text(label: &Option<Label>) -> Option<String> {
+    label.as_ref().map(ToString::to_string)
+}
+
+fn fired(fault: &chaos::Planned) -> Value {
+    json!({ "victim": victim_name(&fault.victim), "by": fault.by, "fired": fault.fired })
 }
 
 fn reservation(held: &Reservation) -> Value {
@@ -90,6 +141,9 @@ fn change_parts(change: &Change) -> (&'static str, Value) {
         Change::Unregistered { why } => ("unregistered", json!({ "why": format!("{why:?}").to_lowercase() })),
         Change::Status { from, to } => {
             ("status", json!({ "from": status_name(*from), "to": status_name(*to) }))
+        }
+        Change::Standing { from, to } => {
+            ("standing", json!({ "from": standing_name(*from), "to": standing_name(*to) }))
         }
         Change::Health { from, to } => {
             ("health", json!({ "from": health_name(*from), "to": health_name(*to) }))

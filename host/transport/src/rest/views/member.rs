@@ -5,7 +5,7 @@ use pilothouse_core::registry::{Recommendation, Stats};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{ServingView, health_name, number, role_name, status_name, time};
+use super::{ServingView, health_name, number, role_name, standing_name, status_name, time};
 use crate::rest::v1::members::ResourcesBody;
 
 /// A cluster or a node.
@@ -25,6 +25,8 @@ pub(crate) struct MemberView {
     role: &'static str,
     /// `online`, `offline`, `draining` or `unknown`.
     status: &'static str,
+    /// What the failure detector thinks: `sound`, `suspect`, `dead`, or `held` (heard again, but gets no work yet).
+    standing: &'static str,
     /// `healthy`, `degraded`, `unhealthy` or `unknown`.
     health: &'static str,
     draining: bool,
@@ -81,6 +83,7 @@ impl From<&Member> for MemberView {
             cluster: registration.cluster.as_ref().map(ToString::to_string),
             role: role_name(member.role),
             status: status_name(member.status),
+            standing: standing_name(member.standing),
             health: health_name(member.health),
             draining: member.draining,
             weight: registration.weight,

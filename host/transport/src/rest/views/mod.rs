@@ -5,6 +5,7 @@
 mod cluster;
 mod decision;
 mod event;
+mod failover;
 mod group;
 mod member;
 mod placement;
@@ -12,12 +13,16 @@ mod policy;
 mod rebalance;
 mod slot;
 
-use pilothouse_core::member::{Health, Role, Status};
+use pilothouse_core::member::{Health, Role, Standing, Status};
 use pilothouse_core::time::WallMs;
 
 pub(crate) use cluster::{ClusterNodesView, ClusterStatsView, NodeView};
 pub(crate) use decision::{DecidedView, DecisionsView, FlowView};
 pub(crate) use event::{EventView, EventsView};
+pub(crate) use failover::{
+    BrakeView, BrakesView, DisplacedView, DisplacedsView, FailoverView, FailoversView, FaultView, FaultsView,
+    HomewardView,
+};
 pub(crate) use group::{GroupView, GroupsView};
 pub(crate) use member::{
     ClustersView, MemberView, NodesView, ReportedView, StatusSlotView, StatusView, UnregisteredView,
@@ -43,6 +48,15 @@ pub(crate) fn status_name(status: Status) -> &'static str {
         Status::Offline => "offline",
         Status::Draining => "draining",
         Status::Unknown => "unknown",
+    }
+}
+
+pub(crate) fn standing_name(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Sound => "sound",
+        Standing::Suspect => "suspect",
+        Standing::Dead => "dead",
+        Standing::Held => "held",
     }
 }
 
