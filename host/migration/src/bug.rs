@@ -1,6 +1,7 @@
 //! Known bugs that tests switch on, to see that their checks have power.
 //!
-//! Invariant: in a product build [`Seeded`] has no size and no bug is ever on. There is no other switch of behaviour for tests.
+//! Invariant: in a product build [`Seeded`] has no size and no bug is ever on. There is no other switch of
+//! behaviour for tests.
 
 /// One bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,15 +1,15 @@
 //! Names of a migration and of its attempts.
 //!
-//! Invariant: within one migration, attempts only grow, over retries and over crashes of the host, so that a member can refuse
-//! whatever is older than what it has seen.
+//! Invariant: within one migration, attempts only grow, over retries and over crashes of the host, so that a
+//! member can refuse whatever is older than what it has seen.
 
 use std::fmt;
 
 /// How far apart the shell's numbers are: those between name the attempts with other targets.
 pub const CANDIDATES: u64 = 4;
 
-/// Identifies one migration. The shell gives multiples of [`CANDIDATES`] that grow over all boots of all hosts, for example from
-/// the boot's number and a counter; members refuse orders of older ones.
+/// Identifies one migration. The shell gives multiples of [`CANDIDATES`] that grow over all boots of all
+/// hosts, for example from the boot's number and a counter; members refuse orders of older ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MigrationId(pub u64);
 
@@ -39,7 +39,8 @@ impl MigrationId {
     }
 }
 
-/// One attempt at a step. A restarted host begins with a new journal entry, so its attempts are newer than all before.
+/// One attempt at a step. A restarted host begins with a new journal entry, so its attempts are newer than
+/// all before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Attempt {
     /// Sequence of the journal entry that allowed it.

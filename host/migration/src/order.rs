@@ -1,7 +1,7 @@
 //! What the host orders members to do, and what they report.
 //!
-//! Invariant: an order is named by (migration, step, attempt) and carries the ownership epoch; the reply repeats both. The
-//! same order given twice has one effect and the same reply.
+//! Invariant: an order is named by (migration, step, attempt) and carries the ownership epoch; the reply
+//! repeats both. The same order given twice has one effect and the same reply.
 
 use pilothouse_core::id::{AgentName, MemberId};
 use pilothouse_core::member::Resources;
@@ -62,7 +62,8 @@ pub enum Task {
     Freeze,
     /// Target: start a copy that does not serve.
     StartStandby(StandbyFrom),
-    /// Target: is the standby healthy, and what is the digest of its state? The reply begins a lease of this length.
+    /// Target: is the standby healthy, and what is the digest of its state? The reply begins a lease of this
+    /// length.
     Verify {
         /// Length of the lease, ms.
         lease_ms: u64,

@@ -1,7 +1,8 @@
 //! The ownership record of a workload: the only authority over it.
 //!
-//! Invariant: a record changes by one compare-and-swap on its epoch, and the epoch grows by one with it. A change that was
-//! asked for twice is recognised by who wrote it ([`Owner::by`]), so retrying is safe. Leases are elsewhere; they only hint.
+//! Invariant: a record changes by one compare-and-swap on its epoch, and the epoch grows by one with it. A
+//! change that was asked for twice is recognised by who wrote it ([`Owner::by`]), so retrying is safe. Leases
+//! are elsewhere; they only hint.
 
 use pilothouse_core::id::MemberId;
 
@@ -37,7 +38,8 @@ pub enum SwapAnswer {
 }
 
 impl Swap {
-    /// What the record becomes, or the record that stands against it: the rule a store applies in one transaction.
+    /// What the record becomes, or the record that stands against it: the rule a store applies in one
+    /// transaction.
     ///
     /// # Errors
     /// The record in force, if its epoch is not the expected one.

@@ -1,9 +1,10 @@
 //! The steps of a migration, forward and back.
 //!
-//! validate -> reserve -> pre-copy -> freeze -> last delta -> standby -> verify -> COMMIT -> activate -> stop source -> release
+//! validate -> reserve -> pre-copy -> freeze -> last delta -> standby -> verify -> COMMIT -> activate -> stop
+//! source -> release
 //!
-//! Undo: fence (end the frozen epoch) -> resume source -> abort target. Invariant: nothing before `Commit` binds, nothing
-//! after it is undone.
+//! Undo: fence (end the frozen epoch) -> resume source -> abort target. Invariant: nothing before `Commit`
+//! binds, nothing after it is undone.
 
 /// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,8 +92,9 @@ impl Step {
         matches!(self, Self::Fence | Self::Resume | Self::Abort)
     }
 
-    /// Whether its effects are covered by the journal entry that opened the switch (freeze, or standby without a source):
-    /// one durable write covers the whole pause. Recovery decides by the owner record, so it needs no finer entries.
+    /// Whether its effects are covered by the journal entry that opened the switch (freeze, or standby
+    /// without a source): one durable write covers the whole pause. Recovery decides by the owner record, so
+    /// it needs no finer entries.
     pub(crate) const fn is_in_switch(self) -> bool {
         matches!(
             self,

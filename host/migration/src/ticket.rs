@@ -2,10 +2,11 @@
 //!
 //! target: reserves, seals a ticket -> host -> source -> target: checks it at every connection
 //!
-//! It travels beside the reply to `Reserve` and the order to `Send`, in the shell's envelope: the saga has no use for it.
-//! The target makes the tickets that it later checks, with a key of its current boot and by its own clock; so no clocks are
-//! compared and no key is shared. Invariant: the sealed text is injective, two different tickets never have the same one. The
-//! message authentication code itself is the shell's ([`Seal`]).
+//! It travels beside the reply to `Reserve` and the order to `Send`, in the shell's envelope: the saga has no
+//! use for it. The target makes the tickets that it later checks, with a key of its current boot and by its
+//! own clock; so no clocks are compared and no key is shared. Invariant: the sealed text is injective, two
+//! different tickets never have the same one. The message authentication code itself is the shell's
+//! ([`Seal`]).
 
 use pilothouse_core::id::{AgentName, MemberId};
 use pilothouse_core::time::Now;
@@ -82,8 +83,8 @@ impl Ticket {
         seal.code(&self.text())
     }
 
-    /// Whether a bearer may send what the target expects: `expected` is the target's own record of its reservation, whose expiry
-    /// is the one in force (it grows with every sign of the migration).
+    /// Whether a bearer may send what the target expects: `expected` is the target's own record of its
+    /// reservation, whose expiry is the one in force (it grows with every sign of the migration).
     ///
     /// # Errors
     /// [`TicketRefused`] says why not; the code is checked first.

@@ -1,7 +1,7 @@
 //! Which order fits which role.
 //!
-//! Invariant: admitting changes nothing, and says no unless a line here says yes. An order that was carried out already is
-//! admitted again, because its effect is idempotent.
+//! Invariant: admitting changes nothing, and says no unless a line here says yes. An order that was carried
+//! out already is admitted again, because its effect is idempotent.
 
 use pilothouse_core::time::Now;
 
@@ -30,7 +30,8 @@ impl Guard {
             (Task::Activate, Role::Standby { verified: true }) | (Task::Resume, Role::Frozen) => {
                 return self.check_lease(now);
             }
-            // Serving under an older epoch: the order to freeze never came, the fence ended that epoch nevertheless.
+            // Serving under an older epoch: the order to freeze never came, the fence ended that epoch
+            // nevertheless.
             (Task::Activate | Task::Resume, role) => role == Role::Serving,
             (Task::Stop | Task::Release, role) => {
                 !matches!(role, Role::Reserved { .. } | Role::Standby { .. })

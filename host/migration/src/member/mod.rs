@@ -2,9 +2,10 @@
 //!
 //! order -> refused | done before: the same reply | [`Command::Do`] -> the driver -> [`Event::Done`] -> reply
 //!
-//! Invariants: an order of an older epoch, or older than one that was seen, is refused; a copy serves only while its lease runs;
-//! a copy that was frozen serves again only under a newer epoch; room is given back once. The state is to be durable before a
-//! command is carried out. Processes, disks and sockets are the driver's.
+//! Invariants: an order of an older epoch, or older than one that was seen, is refused; a copy serves only
+//! while its lease runs; a copy that was frozen serves again only under a newer epoch; room is given back
+//! once. The state is to be durable before a command is carried out. Processes, disks and sockets are the
+//! driver's.
 
 mod admit;
 mod record;

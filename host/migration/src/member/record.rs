@@ -1,8 +1,8 @@
 //! What a member concludes from the owner record, which the host sends with its answer to a heartbeat.
 //!
-//! Invariant: the record only ever takes a copy out of service, renews a lease, or returns a frozen copy to service under a newer
-//! epoch that names this member. It never starts a standby: only an order does. Epochs only grow, so a late answer is as true as a
-//! fresh one in all but what it says about migrations.
+//! Invariant: the record only ever takes a copy out of service, renews a lease, or returns a frozen copy to
+//! service under a newer epoch that names this member. It never starts a standby: only an order does. Epochs
+//! only grow, so a late answer is as true as a fresh one in all but what it says about migrations.
 
 use pilothouse_core::time::Now;
 
@@ -16,8 +16,8 @@ pub struct Recorded {
     pub owner: Owner,
     /// No migration of the workload is under way.
     pub settled: bool,
-    /// When the heartbeat was sent, by the member's clock; the lease counts from then, so a late answer is worth less. Answers
-    /// to heartbeats of an earlier boot are not for this machine.
+    /// When the heartbeat was sent, by the member's clock; the lease counts from then, so a late answer is
+    /// worth less. Answers to heartbeats of an earlier boot are not for this machine.
     pub asked_at: Now,
     /// Length of the lease, ms; 0 = none is granted.
     pub lease_ms: u64,

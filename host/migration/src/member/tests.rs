@@ -1,6 +1,7 @@
 //! Orders to one member, one by one.
 //!
-//! Invariant: a case is a role, an order and an answer; what sequences of orders do is walked by the crate's model.
+//! Invariant: a case is a role, an order and an answer; what sequences of orders do is walked by the crate's
+//! model.
 
 use pilothouse_core::id::AgentName;
 

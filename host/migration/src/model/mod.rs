@@ -1,7 +1,9 @@
-//! Every path of small worlds, walked by a model checker: the saga and both members with crashes, loss, repetition and delay.
+//! Every path of small worlds, walked by a model checker: the saga and both members with crashes, loss,
+//! repetition and delay.
 //!
-//! Invariant: the laws hold in every state that can be reached within the budgets, and each seeded bug breaks one of them. The
-//! budgets are small because mishaps multiply; what each combination is for stands beside it.
+//! Invariant: the laws hold in every state that can be reached within the budgets, and each seeded bug breaks
+//! one of them. The budgets are small because mishaps multiply; what each combination is for stands beside
+//! it.
 
 mod pair;
 
@@ -28,6 +30,7 @@ const NONE: Budget = Budget {
     cancels: 0,
     heartbeats: 0,
     failovers: 0,
+    rivals: 0,
 };
 
 struct Walk {
@@ -123,7 +126,8 @@ fn a_graceful_migration_keeps_every_law_under_any_combination_of_mishaps() {
     no_law_breaks(
         &short(),
         &[
-            // The host alone: with time-outs and clients, twice in a row, with a network that loses or repeats.
+            // The host alone: with time-outs and clients, twice in a row, with a network that loses or
+            // repeats.
             Budget { host_crashes: 1, ticks: 2, writes: 1, heartbeats: 1, ..NONE },
             Budget { host_crashes: 2, ticks: 1, writes: 1, ..NONE },
             Budget { host_crashes: 1, losses: 1, ticks: 2, ..NONE },
@@ -139,6 +143,19 @@ fn a_graceful_migration_keeps_every_law_under_any_combination_of_mishaps() {
             // People.
             Budget { cancels: 1, losses: 1, ticks: 2, writes: 1, ..NONE },
             Budget { cancels: 1, host_crashes: 1, duplicates: 1, ..NONE },
+        ],
+    );
+}
+
+#[test]
+fn c28_a_host_that_pauses_and_does_not_know_that_another_has_taken_over_breaks_no_law() {
+    no_law_breaks(
+        &short(),
+        &[
+            Budget { rivals: 1, losses: 1, ticks: 1, writes: 1, ..NONE },
+            Budget { rivals: 1, duplicates: 1, heartbeats: 1, ..NONE },
+            Budget { rivals: 1, ticks: 2, ..NONE },
+            Budget { rivals: 1, host_crashes: 1, ..NONE },
         ],
     );
 }

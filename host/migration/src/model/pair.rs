@@ -1,7 +1,8 @@
 //! Two workloads that move to a target with room for one, at the same time, under one host.
 //!
-//! Invariant: the laws hold for each, and together they never have more room than there is. The two share the host, which goes
-//! down for both at once, and the target's room; everything else is walked for one workload alone.
+//! Invariant: the laws hold for each, and together they never have more room than there is. The two share the
+//! host, which goes down for both at once, and the target's room; everything else is walked for one workload
+//! alone.
 
 use stateright::{Checker, Model, Property};
 

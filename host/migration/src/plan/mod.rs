@@ -1,7 +1,7 @@
 //! What a migration will cost, before anybody starts it: pause, duration, steps, changes and risks.
 //!
-//! Invariant: a plan is a forecast and binds nobody; the bound on downtime is kept by the saga with measured rates. Choosing the
-//! target is a policy's.
+//! Invariant: a plan is a forecast and binds nobody; the bound on downtime is kept by the saga with measured
+//! rates. Choosing the target is a policy's.
 
 mod pause;
 mod risk;

@@ -1,9 +1,10 @@
 //! How long a pause would be, and whether to freeze, to copy once more, or to give up.
 //!
-//! pause = last delta / bandwidth + 1.5 round trips + start (Clark et al., "Live migration of virtual machines", NSDI 2005)
+//! pause = last delta / bandwidth + 1.5 round trips + start (Clark et al., "Live migration of virtual
+//! machines", NSDI 2005)
 //!
-//! Invariant: the forecast of a plan and the running migration decide by the same rule, one with assumed rates, one with
-//! measured ones.
+//! Invariant: the forecast of a plan and the running migration decide by the same rule, one with assumed
+//! rates, one with measured ones.
 
 use crate::charter::{Charter, Link};
 

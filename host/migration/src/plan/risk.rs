@@ -1,7 +1,7 @@
 //! What may go wrong with a migration, as far as it can be seen before.
 //!
-//! Invariant: risks are facts with their numbers; weighing them against each other is the operator's. Their order is the order of
-//! the enum, the worst first.
+//! Invariant: risks are facts with their numbers; weighing them against each other is the operator's. Their
+//! order is the order of the enum, the worst first.
 
 use pilothouse_core::id::MemberId;
 
@@ -16,7 +16,7 @@ pub enum Risk {
     NoBandwidth,
     /// The source cannot take part.
     #[error(
-        "the source `{source_member}` is not reachable: what it has not replicated is lost, and its lease is waited for"
+        "the source `{source_member}` is not reachable: unreplicated state is lost, and its lease is waited for"
     )]
     SourceUnreachable {
         /// Who.

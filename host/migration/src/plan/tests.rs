@@ -48,7 +48,8 @@ fn the_pause_is_last_delta_over_bandwidth_plus_one_and_a_half_round_trips_plus_s
 #[test]
 fn a_slowly_changing_state_is_copied_until_its_pause_fits() {
     let plan = forecast(&ordinary(), &facts(1_000 * MIB, 10 * MIB));
-    // 10 s for everything, 1 s for the 100 MiB that changed, 0.1 s for the next 10, then 1 MiB is left: 10 ms.
+    // 10 s for everything, 1 s for the 100 MiB that changed, 0.1 s for the next 10, then 1 MiB is left: 10
+    // ms.
     assert_eq!(plan.downtime_us, 10_000 + 1_500 + 20_000);
     assert_eq!(plan.transfer_bytes, 1_111 * MIB);
     assert_eq!(plan.risks, []);

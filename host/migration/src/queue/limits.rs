@@ -1,6 +1,7 @@
 //! How many migrations may run and wait.
 //!
-//! Invariant: limits that exist are within their bounds; a limit of none is no limit but a mistake, and refused.
+//! Invariant: limits that exist are within their bounds; a limit of none is no limit but a mistake, and
+//! refused.
 
 /// Most migrations at once that can be configured.
 pub const PARALLEL_MAX: usize = 1_000;
@@ -29,7 +30,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Ten at once, as the documents say; one member may take part in all of them, for example when it is drained.
+    /// Ten at once, as the documents say; one member may take part in all of them, for example when it is
+    /// drained.
     fn default() -> Self {
         Self { parallel: 10, waiting: 10_000, per_source: 10, per_target: 10 }
     }

@@ -2,9 +2,10 @@
 //!
 //! submit -> waiting (by priority, then by age) -> start -> running -> finished
 //!
-//! Invariant: a workload is in the queue at most once, waiting or running; neither all running ones nor those of one source or
-//! one target exceed their limit. A waiting one whose members are busy does not hold up those behind it. Priority is strict: a
-//! steady stream of urgent migrations holds up the others. Deciding what to move is elsewhere.
+//! Invariant: a workload is in the queue at most once, waiting or running; neither all running ones nor those
+//! of one source or one target exceed their limit. A waiting one whose members are busy does not hold up
+//! those behind it. Priority is strict: a steady stream of urgent migrations holds up the others. Deciding
+//! what to move is elsewhere.
 
 mod limits;
 #[cfg(test)]
@@ -188,7 +189,8 @@ impl Queue {
         started
     }
 
-    /// The first after a rank whose members have room. What was passed over stays blocked: starting only fills members.
+    /// The first after a rank whose members have room. What was passed over stays blocked: starting only
+    /// fills members.
     fn next_ready(&self, after: Option<Rank>) -> Option<Rank> {
         use std::ops::Bound::{Excluded, Unbounded};
         let mut behind = self.waiting.range((after.map_or(Unbounded, Excluded), Unbounded));

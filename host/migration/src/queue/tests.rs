@@ -182,7 +182,8 @@ proptest! {
                 Happening::Cancel(which) => {
                     let waiting = ids(queue.waiting());
                     if !waiting.is_empty() {
-                        prop_assert!(matches!(queue.cancel(MigrationId(*which.get(&waiting))), Cancelled::Removed(_)));
+                        let cancelled = queue.cancel(MigrationId(*which.get(&waiting)));
+                        prop_assert!(matches!(cancelled, Cancelled::Removed(_)));
                     }
                 }
             }

@@ -1,7 +1,7 @@
 //! Going forward: which step follows, its journal entry, its effect.
 //!
-//! Invariant: [`Saga::act`] is the only place from which effects leave, and it is reached only when the entry that covers the
-//! step is durable. Failures are in `fail`.
+//! Invariant: [`Saga::act`] is the only place from which effects leave, and it is reached only when the entry
+//! that covers the step is durable. Failures are in `fail`.
 
 use pilothouse_core::id::MemberId;
 use pilothouse_core::time::Now;

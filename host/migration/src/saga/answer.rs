@@ -1,7 +1,8 @@
 //! Answers of members and of the store.
 //!
-//! Invariant: an answer counts only if it is about the current attempt of the current step, from the member that was asked, under
-//! the epoch that was named; every other one is counted as stale. Nothing is concluded from silence.
+//! Invariant: an answer counts only if it is about the current attempt of the current step, from the member
+//! that was asked, under the epoch that was named; every other one is counted as stale. Nothing is concluded
+//! from silence.
 
 use pilothouse_core::time::Now;
 
@@ -128,7 +129,8 @@ impl Saga {
         self.advance(now)
     }
 
-    /// After a round: freeze if the pause would fit, go on if another round would help, else give up (or freeze, if forced).
+    /// After a round: freeze if the pause would fit, go on if another round would help, else give up (or
+    /// freeze, if forced).
     fn sent(&mut self, sent: Sent, now: Now) -> Vec<Command> {
         let dirty_before_bytes = self.progress.dirty_bytes;
         self.progress.bytes_copied = self.progress.bytes_copied.saturating_add(sent.bytes);
@@ -185,7 +187,8 @@ impl Saga {
         match (reading, self.step) {
             (Reading::Committed, Step::Activate) => Vec::new(),
             (Reading::Committed, Step::Fence) => {
-                // The commit was made after all: forward, under an entry of its own, because the last one said "undo".
+                // The commit was made after all: forward, under an entry of its own, because the last one
+                // said "undo".
                 self.failure = None;
                 self.marks.committed = true;
                 self.marks.switching = false;

@@ -2,8 +2,9 @@
 //!
 //! charter and outcome -> charter of the next migration, at most [`ALTERNATIVES_MAX`] times
 //!
-//! Invariant: the next charter follows from what is durable, name and all, so a host that crashed in between derives the same one
-//! and begins it once. Only failures of the target or of the way to it are worth another target; the source is untouched then.
+//! Invariant: the next charter follows from what is durable, name and all, so a host that crashed in between
+//! derives the same one and begins it once. Only failures of the target or of the way to it are worth another
+//! target; the source is untouched then.
 
 use super::{Failure, Outcome};
 use crate::charter::{ALTERNATIVES_MAX, Charter};
@@ -33,8 +34,8 @@ impl Failure {
 }
 
 impl Charter {
-    /// The same wish with the next target, to be begun after a migration that ended so; `owner` is the record afterwards. `None` =
-    /// the workload stays where it is.
+    /// The same wish with the next target, to be begun after a migration that ended so; `owner` is the record
+    /// afterwards. `None` = the workload stays where it is.
     #[must_use]
     pub fn successor(&self, outcome: &Outcome, owner: &Owner) -> Option<Self> {
         let Outcome::RolledBack { failure, .. } = outcome else { return None };

@@ -1,7 +1,8 @@
 //! Time-outs, retries, and the way back.
 //!
-//! Invariant: before the commit every failure leads to a rollback, which is journaled first; a source that may be frozen, or a
-//! commit that may be under way, is fenced in the store before the source resumes. Fencing and activating never give up.
+//! Invariant: before the commit every failure leads to a rollback, which is journaled first; a source that
+//! may be frozen, or a commit that may be under way, is fenced in the store before the source resumes.
+//! Fencing and activating never give up.
 
 use pilothouse_core::time::Now;
 
@@ -46,7 +47,8 @@ impl Saga {
         }
     }
 
-    /// The store did not answer. What it did is read; within the bound the commit is then asked for again, else fenced off.
+    /// The store did not answer. What it did is read; within the bound the commit is then asked for again,
+    /// else fenced off.
     fn commit_unknown(&mut self, now: Now) -> Vec<Command> {
         let late = self
             .timers

@@ -1,7 +1,8 @@
 //! The journal of a migration, and how it ends.
 //!
-//! Invariant: entries of one migration are numbered from 1 without a gap, the first is `Begin`, the last of a finished one is
-//! `End`. An entry is durable before anything that it announces is done. How entries are encoded and stored is the shell's.
+//! Invariant: entries of one migration are numbered from 1 without a gap, the first is `Begin`, the last of a
+//! finished one is `End`. An entry is durable before anything that it announces is done. How entries are
+//! encoded and stored is the shell's.
 
 use crate::charter::Charter;
 use crate::id::MigrationId;
@@ -24,7 +25,8 @@ pub struct Entry {
 pub enum Note {
     /// The migration exists; validation may begin, which has no effects.
     Begin(Box<Charter>),
-    /// A step. `Freeze`, or `StartStandby` where the source takes no part, announces everything up to `Activate`.
+    /// A step. `Freeze`, or `StartStandby` where the source takes no part, announces everything up to
+    /// `Activate`.
     Enter(Step),
     /// It is rolled back, unless the owner record shows that the commit was made.
     Undo(Failure),
@@ -56,7 +58,9 @@ pub enum Failure {
         refusal: Refusal,
     },
     /// The state changes too fast for the bound on downtime.
-    #[error("the pause would be {predicted_us} µs, {allowed_ms} ms are allowed, and more rounds do not help")]
+    #[error(
+        "the pause would be {predicted_us} µs where {allowed_ms} ms are allowed; more rounds do not help"
+    )]
     NotConverging {
         /// Pause after the last round, µs.
         predicted_us: u64,
@@ -85,7 +89,8 @@ pub enum Failure {
 pub enum Outcome {
     /// The target serves.
     Moved {
-        /// From the order to freeze until the target served, by the host's clock; `None` after a crash in between, ms.
+        /// From the order to freeze until the target served, by the host's clock; `None` after a crash in
+        /// between, ms.
         downtime_ms: Option<u64>,
         /// Whether the source's copy is gone; otherwise it goes when the source is back.
         source_cleaned: bool,
@@ -96,7 +101,8 @@ pub enum Outcome {
         failure: Failure,
         /// Whether the source serves again; otherwise it does with its next lease.
         source_resumed: bool,
-        /// Whether the target gave everything back; otherwise it does when it is back or its reservation lapses.
+        /// Whether the target gave everything back; otherwise it does when it is back or its reservation
+        /// lapses.
         target_cleaned: bool,
     },
     /// It was committed, then somebody else changed the owner.

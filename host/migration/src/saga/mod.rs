@@ -2,9 +2,10 @@
 //!
 //! events (replies, journal, store, time) -> [`Saga::step`] -> commands (journal, orders, owner change, end)
 //!
-//! Invariants: no effect before its journal entry is durable; nothing is undone after the commit; an unknown commit is
-//! resolved by the owner record; a source that was frozen serves again only under a new epoch ([`Step::Fence`]), so no late
-//! commit, freeze or resume can hurt. The shell owns sockets, timers and the store: it calls `step` and does the commands.
+//! Invariants: no effect before its journal entry is durable; nothing is undone after the commit; an unknown
+//! commit is resolved by the owner record; a source that was frozen serves again only under a new epoch
+//! ([`Step::Fence`]), so no late commit, freeze or resume can hurt. The shell owns sockets, timers and the
+//! store: it calls `step` and does the commands.
 
 mod advance;
 mod answer;
@@ -38,8 +39,8 @@ pub use status::{CancelRefused, Phase, Progress, Status};
 pub enum Event {
     /// The entry of this sequence, and all before it, are durable.
     Journaled(u32),
-    /// An entry could not be made durable, or another host has written one of the same sequence: the migration stops here and is
-    /// recovered from the journal.
+    /// An entry could not be made durable, or another host has written one of the same sequence: the
+    /// migration stops here and is recovered from the journal.
     JournalFailed,
     /// The answer to [`Command::Validate`].
     Validated(Attempt, Result<Validated, String>),
@@ -67,7 +68,8 @@ pub struct Validated {
 pub enum Command {
     /// Make an entry durable, in order of sequence and only if its sequence is not taken; report `Journaled`.
     Journal(Entry),
-    /// Check health, eligibility and sovereignty of both members, and that the owner record is the charter's; report `Validated`.
+    /// Check health, eligibility and sovereignty of both members, and that the owner record is the charter's;
+    /// report `Validated`.
     Validate(Attempt),
     /// Send an order; the reply comes as an event, or never.
     Order(MemberId, Order),

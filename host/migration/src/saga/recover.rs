@@ -1,7 +1,8 @@
 //! After a crash of the host: the journal and the owner record tell how to go on.
 //!
-//! Invariant: the record decides. The commit is in it: forward. It is as at the begin: back, and what may still be on its way
-//! is fenced off first. Somebody else's: only what this migration brought is dropped. Recovering twice is recovering once.
+//! Invariant: the record decides. The commit is in it: forward. It is as at the begin: back, and what may
+//! still be on its way is fenced off first. Somebody else's: only what this migration brought is dropped.
+//! Recovering twice is recovering once.
 
 use pilothouse_core::time::Now;
 

@@ -1,7 +1,7 @@
 //! What people and programs see of a migration.
 //!
-//! Invariant: a status is a copy; reading it changes nothing. Prose for people is in `Display` of failures and in
-//! [`Step::text`].
+//! Invariant: a status is a copy; reading it changes nothing. Prose for people is in `Display` of failures
+//! and in [`Step::text`].
 
 use pilothouse_core::time::Now;
 

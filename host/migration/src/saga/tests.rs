@@ -1,7 +1,7 @@
 //! Migrations in the world in memory: what follows what, and a mishap at every point of the way.
 //!
-//! Invariant: after every single action all laws of [`crate::world`] are looked at; every run ends, and nobody but the owner has
-//! anything of the workload then.
+//! Invariant: after every single action all laws of [`crate::world`] are looked at; every run ends, and
+//! nobody but the owner has anything of the workload then.
 
 use proptest::prelude::*;
 
@@ -25,6 +25,7 @@ const ALL: Budget = Budget {
     cancels: 9,
     heartbeats: 9,
     failovers: 9,
+    rivals: 9,
 };
 
 fn with(change: fn(&mut Charter)) -> Charter {
@@ -248,7 +249,8 @@ fn c9_a_forced_migration_of_a_dead_source_waits_for_the_end_of_its_lease_a_grace
         (world.outcome().clone(), world.now.since_ms(began), journal(&world))
     };
     let lost = Outcome::Moved { downtime_ms: None, source_cleaned: false };
-    // The standby's own lease ends at the same time, so the first order to serve is refused and given again after 50 ms.
+    // The standby's own lease ends at the same time, so the first order to serve is refused and given again
+    // after 50 ms.
     assert_eq!(run(forced()), (lost, 10_050, "begin reserve start-standby end".to_owned()));
     let (outcome, _, _) = run(graceful());
     let failure = Failure::SourceUnreachable;
@@ -348,7 +350,7 @@ proptest! {
         which in 0usize..3,
     ) {
         let charter = [graceful, forced, stateless][which]();
-        let budget = Budget { deaths: 1, failovers: 0, ..ALL };
+        let budget = Budget { deaths: 1, failovers: 0, rivals: 1, ..ALL };
         let mut world = World::new(charter, budget, None);
         for choice in choices {
             let actions = world.actions();

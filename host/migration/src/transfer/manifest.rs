@@ -1,7 +1,7 @@
 //! The list of a state's chunk digests: what the source has, and what the target will have.
 //!
-//! Invariant: a manifest that exists has one digest per chunk, no more than [`CHUNKS_MAX`], and every chunk but the last is of
-//! the same length. Holes and files are unknown here: a state is a string of bytes.
+//! Invariant: a manifest that exists has one digest per chunk, no more than [`CHUNKS_MAX`], and every chunk
+//! but the last is of the same length. Holes and files are unknown here: a state is a string of bytes.
 
 use super::{ChunkDigest, StateDigest};
 use crate::id::MigrationId;
@@ -121,7 +121,8 @@ impl Manifest {
         Some((offset, left.min(u64::from(self.chunk_bytes))))
     }
 
-    /// The digest of the whole state. It costs 32 bytes of hashing per chunk, not the whole state, so the pause stays short.
+    /// The digest of the whole state. It costs 32 bytes of hashing per chunk, not the whole state, so the
+    /// pause stays short.
     #[must_use]
     pub fn state_digest(&self, digester: &impl Digester) -> StateDigest {
         let (length, step) = (self.state_bytes.to_le_bytes(), self.chunk_bytes.to_le_bytes());

@@ -1,11 +1,13 @@
 //! Carries the state of a workload from source to target, in chunks that are checked one by one.
 //!
-//! source: manifest -> target: which chunks it lacks -> source: those, a window at a time -> target: acknowledgements
+//! source: manifest -> target: which chunks it lacks -> source: those, a window at a time -> target:
+//! acknowledgements
 //!
-//! The manifest names the digest of every chunk, so a round of deltas, the resumption after a broken connection and the repair
-//! of a lost message are one and the same: the target asks for the chunks that differ. Invariant: the digest of the state is
-//! the digest of its manifest; a target that holds every chunk of a manifest holds that state, bit for bit. Bytes only pass
-//! through: storing, compressing and hashing them is the shell's ([`Digester`]).
+//! The manifest names the digest of every chunk, so a round of deltas, the resumption after a broken
+//! connection and the repair of a lost message are one and the same: the target asks for the chunks that
+//! differ. Invariant: the digest of the state is the digest of its manifest; a target that holds every chunk
+//! of a manifest holds that state, bit for bit. Bytes only pass through: storing, compressing and hashing
+//! them is the shell's ([`Digester`]).
 
 mod manifest;
 mod receiver;
@@ -21,7 +23,8 @@ use std::fmt;
 
 use crate::id::MigrationId;
 
-/// Digest of some bytes, by the digester that source and target agreed on; 32 bytes like BLAKE3's and SHA-256's.
+/// Digest of some bytes, by the digester that source and target agreed on; 32 bytes like BLAKE3's and
+/// SHA-256's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChunkDigest(pub [u8; 32]);
 
@@ -62,8 +65,8 @@ pub struct ChunkKey {
     pub index: u32,
 }
 
-/// A chunk's name and whether its bytes are compressed on the wire; the shell unpacks them before the receiver sees them, to at
-/// most [`Manifest::chunk_bytes`], so that a bomb cannot grow.
+/// A chunk's name and whether its bytes are compressed on the wire; the shell unpacks them before the
+/// receiver sees them, to at most [`Manifest::chunk_bytes`], so that a bomb cannot grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChunkHeader {
     /// Its name.

@@ -2,8 +2,9 @@
 //!
 //! manifest -> ranges that are missing; chunk -> where to write it, or a refusal; written -> acknowledged
 //!
-//! Invariant: a chunk counts as held only from the end of its writing on, and no longer from the beginning of the next writing
-//! to its place. So a crash or a failed write costs a chunk, never correctness. The file is the shell's.
+//! Invariant: a chunk counts as held only from the end of its writing on, and no longer from the beginning of
+//! the next writing to its place. So a crash or a failed write costs a chunk, never correctness. The file is
+//! the shell's.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -105,8 +106,8 @@ impl Receiver {
         }
     }
 
-    /// After a restart: `held` are the digests of what the file holds, computed from its bytes in chunks of that length. At most
-    /// [`super::CHUNKS_MAX`] count; the rest is fetched again.
+    /// After a restart: `held` are the digests of what the file holds, computed from its bytes in chunks of
+    /// that length. At most [`super::CHUNKS_MAX`] count; the rest is fetched again.
     #[must_use]
     pub fn resumed(
         migration: MigrationId,
@@ -208,7 +209,8 @@ impl Receiver {
         Ok(Accepted::Write { offset_bytes })
     }
 
-    /// The writing of a chunk ended; returns whether to acknowledge it. After a failed write it is simply missing.
+    /// The writing of a chunk ended; returns whether to acknowledge it. After a failed write it is simply
+    /// missing.
     pub fn written(&mut self, key: ChunkKey, durable: bool) -> bool {
         let current = self.manifest.as_ref().filter(|manifest| manifest.round() == key.round);
         let Some(manifest) = current else { return false };

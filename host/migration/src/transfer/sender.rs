@@ -2,9 +2,9 @@
 //!
 //! manifest -> wanted ranges -> chunks <-> acknowledgements -> complete
 //!
-//! Invariant: at most [`Window::chunks`] are under way; a chunk is sent again only after a refusal, a time-out or a broken
-//! connection, and at most [`Window::resends_max`] times. What the chunks contain is the shell's, which reads them from the
-//! snapshot of the round.
+//! Invariant: at most [`Window::chunks`] are under way; a chunk is sent again only after a refusal, a
+//! time-out or a broken connection, and at most [`Window::resends_max`] times. What the chunks contain is the
+//! shell's, which reads them from the snapshot of the round.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -17,7 +17,8 @@ use super::{ChunkKey, Manifest};
 /// How much is under way, and how patiently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Most chunks that are sent and not acknowledged; at least 1 and at most the receiver's [`WRITING_MAX`] count.
+    /// Most chunks that are sent and not acknowledged; at least 1 and at most the receiver's [`WRITING_MAX`]
+    /// count.
     pub chunks: usize,
     /// A message that is not answered for so long is sent again, ms.
     pub resend_after_ms: u64,

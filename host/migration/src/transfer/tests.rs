@@ -1,7 +1,8 @@
 //! Rounds of copying over a connection that loses, repeats, cuts and corrupts.
 //!
-//! Invariant: whatever the connection does, the target never holds a chunk that differs from the manifest, and a round ends
-//! complete or failed. The hash function is a weak one of this test; only its changing with the bytes matters.
+//! Invariant: whatever the connection does, the target never holds a chunk that differs from the manifest,
+//! and a round ends complete or failed. The hash function is a weak one of this test; only its changing with
+//! the bytes matters.
 
 use pilothouse_core::time::Now;
 use proptest::prelude::*;
@@ -305,7 +306,8 @@ proptest! {
         for round in 1..=3 {
             let (end, _) = run(begin(round, &bytes), &mut receiver, &bytes, &mut lucks);
             let whole = receiver.complete(&Weak);
-            prop_assert_eq!(end == SenderState::Complete, whole == Some(manifest(round, &bytes).state_digest(&Weak)));
+            let digest = manifest(round, &bytes).state_digest(&Weak);
+            prop_assert_eq!(end == SenderState::Complete, whole == Some(digest));
             for flip in &flips {
                 let at = flip.index(bytes.len());
                 bytes[at] = bytes[at].wrapping_add(1);

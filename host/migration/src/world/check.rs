@@ -30,7 +30,8 @@ impl World {
         !(self.source.serves(self.now) && self.target.serves(self.now))
     }
 
-    /// Only a migration that keeps the state and its source's part in it promises that; a failover has its own bound of loss.
+    /// Only a migration that keeps the state and its source's part in it promises that; a failover has its
+    /// own bound of loss.
     fn promises_writes(&self) -> bool {
         let graceful = self.charter.options.mode == Mode::Graceful;
         self.charter.options.preserve_state && graceful && !self.was_failed_over()
@@ -95,7 +96,8 @@ impl World {
         }
     }
 
-    /// Nobody but the owner has anything of the workload any more; to be looked at when it is over and heartbeats were answered.
+    /// Nobody but the owner has anything of the workload any more; to be looked at when it is over and
+    /// heartbeats were answered.
     pub(crate) fn is_tidy(&self) -> bool {
         let others = [(&self.source, &self.charter.source), (&self.target, &self.charter.target)];
         let mut others =

@@ -1,7 +1,7 @@
 //! A member of the world: the real guard, and a driver whose state is the number of writes it holds.
 //!
-//! Invariant: the driver is honest and durable; what a restart loses is the lease, the work under way and the last reply. Its room
-//! is counted, so that giving it back twice shows.
+//! Invariant: the driver is honest and durable; what a restart loses is the lease, the work under way and the
+//! last reply. Its room is counted, so that giving it back twice shows.
 
 use pilothouse_core::id::MemberId;
 use pilothouse_core::time::Now;

@@ -1,12 +1,15 @@
-//! A world in memory in which a migration runs: a host with a journal, a store, two members, a network that loses and repeats.
+//! A world in memory in which a migration runs: a host with a journal, a store, two members, a network that
+//! loses and repeats.
 //!
 //! Action -> the real [`Saga`] and the real [`Guard`]s -> messages -> next actions
 //!
-//! Invariant: every choice is an [`Action`], so a test can take one path and a model checker all of them. Each kind of mishap has a
-//! budget. Time moves only by [`Action::Tick`], to the next deadline of anybody.
+//! Invariant: every choice is an [`Action`], so a test can take one path and a model checker all of them.
+//! Each kind of mishap has a budget. Time moves only by [`Action::Tick`], to the next deadline of anybody.
 
+mod action;
 mod check;
 mod driver;
+mod host;
 mod run;
 
 use pilothouse_core::id::MemberId;
@@ -15,12 +18,12 @@ use pilothouse_core::time::Now;
 use crate::bug::{Bug, Seeded};
 use crate::charter::{Charter, Mode};
 use crate::id::Attempt;
-use crate::member::{Event as MemberEvent, Guard, Recorded, Role};
+use crate::member::{Event as MemberEvent, Guard, Recorded};
 use crate::order::{Order, Reply};
 use crate::owner::{Owner, Swap, SwapAnswer};
-use crate::saga::recover::recover_seeded;
-use crate::saga::{Command, Entry, Event, Note, Outcome, Saga, Validated};
+use crate::saga::{Entry, Event, Outcome, Saga, Validated};
 
+pub(crate) use action::{Action, Budget, Side};
 pub(crate) use check::LAWS;
 use driver::Place;
 
@@ -47,59 +50,6 @@ pub(crate) enum Message {
     OwnerRead(Attempt, Option<Owner>),
 }
 
-/// How often each mishap may still happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Budget {
-    pub(crate) losses: u8,
-    pub(crate) duplicates: u8,
-    pub(crate) corruptions: u8,
-    pub(crate) host_crashes: u8,
-    pub(crate) restarts: u8,
-    pub(crate) deaths: u8,
-    pub(crate) ticks: u8,
-    pub(crate) writes: u8,
-    pub(crate) cancels: u8,
-    pub(crate) heartbeats: u8,
-    pub(crate) failovers: u8,
-}
-
-/// Source or target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Side {
-    Source,
-    Target,
-}
-
-/// A choice.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Action {
-    Deliver(Message),
-    DeliverTwice(Message),
-    /// The state that the order sends is damaged on its way.
-    DeliverCorrupt(Message),
-    Lose(Message),
-    /// The oldest entry becomes durable.
-    Persist,
-    /// The host goes down: with the entry that was being written durable or not, with its messages sent or not.
-    Crash {
-        persisted: bool,
-        sent: bool,
-    },
-    Recover,
-    /// A member's process ends and comes back.
-    Restart(Side),
-    /// A member ends for good.
-    Die(Side),
-    /// A client writes, and is answered if the copy serves.
-    Write(Side),
-    /// A member has its heartbeat answered.
-    Heartbeat(Side),
-    Cancel,
-    /// Somebody makes the source the owner again, because the target is dead, and makes sure that it still has its copy.
-    FailOver,
-    Tick,
-}
-
 /// Everything there is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct World {
@@ -108,6 +58,9 @@ pub(crate) struct World {
     pub(crate) host: Host,
     pub(crate) journal: Vec<Entry>,
     writing: Vec<Entry>,
+    /// A host that does not know that it was replaced, and what it is writing.
+    rival: Option<Box<Saga>>,
+    rival_writing: Vec<Entry>,
     pub(crate) owner: Owner,
     pub(crate) source: Place,
     pub(crate) target: Place,
@@ -135,6 +88,8 @@ impl World {
             host: Host::Up(Box::new(saga)),
             journal: Vec::new(),
             writing: Vec::new(),
+            rival: None,
+            rival_writing: Vec::new(),
             source: Place::serving(placed.with_seeded(seeded)),
             target: Place::empty(absent.with_seeded(seeded)),
             messages: Vec::new(),
@@ -152,47 +107,6 @@ impl World {
             Side::Source => &mut self.source,
             Side::Target => &mut self.target,
         }
-    }
-
-    /// What can happen now.
-    pub(crate) fn actions(&self) -> Vec<Action> {
-        let Budget { losses, duplicates, corruptions, host_crashes, restarts, deaths, .. } = self.budget;
-        let Budget { ticks, writes, cancels, heartbeats, failovers, .. } = self.budget;
-        let mut actions = Vec::new();
-        for message in &self.messages {
-            actions.push(Action::Deliver(message.clone()));
-            let corruptible = driver::is_last_delta(message) && corruptions > 0;
-            actions.extend(corruptible.then(|| Action::DeliverCorrupt(message.clone())));
-            actions.extend((losses > 0).then(|| Action::Lose(message.clone())));
-            actions.extend((duplicates > 0).then(|| Action::DeliverTwice(message.clone())));
-        }
-        if !self.writing.is_empty() {
-            actions.push(Action::Persist);
-        }
-        match &self.host {
-            Host::Up(_) => {
-                if host_crashes > 0 {
-                    let ways = [(false, false), (false, true), (true, false), (true, true)];
-                    actions.extend(ways.map(|(persisted, sent)| Action::Crash { persisted, sent }));
-                }
-                actions.extend((cancels > 0).then_some(Action::Cancel));
-            }
-            Host::Down => actions.push(Action::Recover),
-            Host::Idle(_) => {}
-        }
-        for (side, place) in [(Side::Source, &self.source), (Side::Target, &self.target)] {
-            actions.extend((restarts > 0).then_some(Action::Restart(side)));
-            actions.extend((deaths > 0).then_some(Action::Die(side)));
-            actions.extend((writes > 0 && place.serves(self.now)).then_some(Action::Write(side)));
-            let answered = heartbeats > 0 && self.host != Host::Down;
-            actions.extend(answered.then_some(Action::Heartbeat(side)));
-        }
-        let deserted = self.owner.member == self.charter.target
-            && !self.target.is_alive()
-            && self.source.guard.role() == Role::Frozen;
-        actions.extend((failovers > 0 && deserted).then_some(Action::FailOver));
-        actions.extend((ticks > 0 && self.next_deadline().is_some()).then_some(Action::Tick));
-        actions
     }
 
     /// Does it.
@@ -245,6 +159,14 @@ impl World {
                     self.carry_out(commands);
                 }
             }
+            Action::Rival => {
+                budget.rivals -= 1;
+                if let Host::Up(saga) = std::mem::replace(&mut self.host, Host::Down) {
+                    self.rival = Some(saga);
+                    self.rival_writing = std::mem::take(&mut self.writing);
+                }
+            }
+            Action::PersistRival => self.persist_rival(),
             Action::FailOver => {
                 budget.failovers -= 1;
                 let member = self.charter.source.clone();
@@ -258,62 +180,6 @@ impl World {
         }
         self.messages.sort();
         self.messages.dedup();
-    }
-
-    fn tell(&mut self, event: Event) {
-        let now = self.now;
-        if let Host::Up(saga) = &mut self.host {
-            let commands = saga.step(event, now);
-            saga.forget_stale();
-            self.carry_out(commands);
-        }
-    }
-
-    fn carry_out(&mut self, commands: Vec<Command>) {
-        for command in commands {
-            match command {
-                Command::Journal(entry) => self.writing.push(entry),
-                Command::Validate(attempt) => self.messages.push(Message::Validate(attempt)),
-                Command::Order(to, order) => self.messages.push(Message::Order(to, order)),
-                Command::Swap(attempt, swap) => self.messages.push(Message::Swap(attempt, swap)),
-                Command::ReadOwner(attempt) => self.messages.push(Message::Read(attempt)),
-                Command::End(outcome) => self.host = Host::Idle(Some(outcome)),
-            }
-        }
-    }
-
-    fn persist(&mut self) {
-        if self.writing.is_empty() {
-            return;
-        }
-        let entry = self.writing.remove(0);
-        let sequence = entry.sequence;
-        self.journal.push(entry);
-        self.tell(Event::Journaled(sequence));
-    }
-
-    fn crash(&mut self, persisted: bool, sent: bool) {
-        self.host = Host::Down;
-        if persisted && !self.writing.is_empty() {
-            self.journal.push(self.writing.remove(0));
-        }
-        self.writing.clear();
-        // What is in the host's own memory goes with it; what others have sent stays on its way, and is told to nobody.
-        self.messages.retain(|message| sent && matches!(message, Message::Order(..) | Message::Swap(..)));
-    }
-
-    fn recover(&mut self) {
-        if self.journal.is_empty() {
-            self.host = Host::Idle(None);
-            return;
-        }
-        let recovered = recover_seeded(&self.journal, Some(&self.owner), self.now, self.seeded);
-        let (saga, commands) = recovered.unwrap();
-        self.host = match self.journal.last() {
-            Some(Entry { note: Note::End(outcome), .. }) => Host::Idle(Some(outcome.clone())),
-            _ => Host::Up(Box::new(saga)),
-        };
-        self.carry_out(commands);
     }
 
     fn deliver(&mut self, message: &Message, again: bool, corrupt: bool) {
@@ -365,7 +231,8 @@ impl World {
             Host::Down | Host::Idle(_) => None,
         };
         let members = [&self.source, &self.target].map(|place| place.next_deadline(self.now));
-        members.into_iter().flatten().chain(saga).min().map(|at| at.max(self.now))
+        let rival = self.rival.as_ref().and_then(|rival| rival.next_deadline());
+        members.into_iter().flatten().chain(saga).chain(rival).min().map(|at| at.max(self.now))
     }
 
     fn tick(&mut self) {

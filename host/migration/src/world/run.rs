@@ -1,6 +1,8 @@
-//! One path through the world: everything is delivered in order, and nothing goes wrong but what a test asks for.
+//! One path through the world: everything is delivered in order, and nothing goes wrong but what a test asks
+//! for.
 //!
-//! Invariant: a run ends within a bounded number of actions or fails the test, and looks at the laws after each of them.
+//! Invariant: a run ends within a bounded number of actions or fails the test, and looks at the laws after
+//! each of them.
 
 use super::{Action, Host, Message, Outcome, Side, World};
 use crate::id::Attempt;
@@ -18,7 +20,8 @@ impl World {
         assert!(self.effects_are_journaled(), "after {shown}: {self:#?}");
     }
 
-    /// What happens if nothing goes wrong; `None` = it is over. Members' heartbeats are answered before time passes.
+    /// What happens if nothing goes wrong; `None` = it is over. Members' heartbeats are answered before time
+    /// passes.
     pub(crate) fn next_ordinary(&self) -> Option<Action> {
         if !self.writing.is_empty() {
             return Some(Action::Persist);
