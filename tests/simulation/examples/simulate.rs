@@ -49,13 +49,14 @@ fn show(counts: &Counts) {
 }
 
 /// Says what broke, if anything; answers whether nothing did.
-fn judge(profile: Profile, report: Option<&Report>) -> bool {
+fn judge(profile: Profile, bug: Option<Bug>, report: Option<&Report>) -> bool {
     let Some((report, violation)) = report.and_then(|report| Some((report, report.violation.as_ref()?)))
     else {
         return true;
     };
     println!("seed {} broke {violation}", report.seed);
-    println!("replay: simulate --profile {} --seed {} --trace", profile.name(), report.seed);
+    let with_bug = bug.map(|bug| format!(" --bug '{bug:?}'")).unwrap_or_default();
+    println!("replay: simulate --profile {} --seed {} --trace{with_bug}", profile.name(), report.seed);
     false
 }
 
@@ -72,14 +73,14 @@ fn main() -> ExitCode {
             report.lines.iter().for_each(|line| println!("{line}"));
             println!("{name} seed {seed}: trace {:016x}, {} events", report.hash, report.events);
             show(&report.counts);
-            all_hold &= judge(profile, Some(&report));
+            all_hold &= judge(profile, wish.bug, Some(&report));
             continue;
         }
         let summary = simulate_many(profile, wish.from..wish.from.saturating_add(wish.seeds), wish.bug);
         let (runs, virtual_s) = (summary.runs, summary.virtual_ms / 1_000);
         println!("{name}: {runs} runs, {} events, {virtual_s} virtual s", summary.events);
         show(&summary.counts);
-        all_hold &= judge(profile, summary.broken.as_ref());
+        all_hold &= judge(profile, wish.bug, summary.broken.as_ref());
     }
     if all_hold { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
