@@ -2,6 +2,8 @@
 //!
 //! Invariant: a charter never changes after it was journaled; recovery sees the same one.
 
+use std::collections::BTreeSet;
+
 use pilothouse_core::id::{AgentName, MemberId};
 use pilothouse_core::member::Resources;
 
@@ -94,6 +96,27 @@ pub struct Link {
     pub rtt_us: u64,
 }
 
+/// Why a charter cannot be begun.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CharterError {
+    /// The workload would move to where it is, or be sent to one member twice.
+    #[error("`{0}` is named twice")]
+    NamedTwice(MemberId),
+    /// More than [`ALTERNATIVES_MAX`] other targets.
+    #[error("{found} other targets, at most {ALTERNATIVES_MAX} are tried")]
+    TooManyAlternatives {
+        /// How many.
+        found: usize,
+    },
+    /// A duration of nothing would make the machine spin.
+    #[error("`{0}` is 0")]
+    NoTime(&'static str),
+    /// The name is not a multiple of [`CANDIDATES`](crate::id::CANDIDATES), so that of another target could
+    /// be taken.
+    #[error("migration {0} has a name that is kept for another target")]
+    Name(MigrationId),
+}
+
 /// One migration.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Charter {
@@ -122,6 +145,38 @@ pub struct Charter {
 }
 
 impl Charter {
+    /// Whether it can be begun; to be asked when somebody wishes for it. Whether it may be is the answer to
+    /// [`crate::saga::Command::Validate`].
+    ///
+    /// # Errors
+    /// [`CharterError`] names the first thing that is wrong.
+    pub fn check(&self) -> Result<(), CharterError> {
+        if self.migration.candidate() != 0 {
+            return Err(CharterError::Name(self.migration));
+        }
+        if self.alternatives.len() > ALTERNATIVES_MAX {
+            return Err(CharterError::TooManyAlternatives { found: self.alternatives.len() });
+        }
+        let mut members = BTreeSet::from([&self.source]);
+        let mut targets = std::iter::once(&self.target).chain(&self.alternatives);
+        if let Some(twice) = targets.find(|target| !members.insert(target)) {
+            return Err(CharterError::NamedTwice(twice.clone()));
+        }
+        let Patience { step_timeout_ms, backoff_ms, backoff_max_ms, reservation_ms, lease_ms, .. } =
+            self.patience;
+        let durations = [
+            ("step_timeout_ms", step_timeout_ms),
+            ("backoff_ms", backoff_ms),
+            ("backoff_max_ms", backoff_max_ms),
+            ("reservation_ms", reservation_ms),
+            ("lease_ms", lease_ms),
+        ];
+        match durations.into_iter().find(|(_, duration_ms)| *duration_ms == 0) {
+            Some((name, _)) => Err(CharterError::NoTime(name)),
+            None => Ok(()),
+        }
+    }
+
     /// The epoch after the commit, and after a fence.
     #[must_use]
     pub fn next_epoch(&self) -> u64 {
@@ -132,5 +187,37 @@ impl Charter {
     #[must_use]
     pub fn committed(&self) -> Owner {
         Owner { member: self.target.clone(), epoch: self.next_epoch(), by: Some(self.migration) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{charter, member};
+
+    #[test]
+    fn a_charter_names_its_members_once_and_leaves_time_for_every_step() {
+        let changed = |change: fn(&mut Charter)| {
+            let mut charter = charter();
+            change(&mut charter);
+            charter.check().err()
+        };
+        assert_eq!(charter().check(), Ok(()));
+        for (error, wrong) in [
+            (CharterError::NamedTwice(member("a")), changed(|charter| charter.target = member("a"))),
+            (
+                CharterError::NamedTwice(member("b")),
+                changed(|charter| charter.alternatives = vec![member("b")]),
+            ),
+            (
+                CharterError::TooManyAlternatives { found: 3 },
+                changed(|charter| charter.alternatives = ["c", "d", "e"].map(member).to_vec()),
+            ),
+            (CharterError::Name(MigrationId(5)), changed(|charter| charter.migration = MigrationId(5))),
+            (CharterError::NoTime("backoff_ms"), changed(|charter| charter.patience.backoff_ms = 0)),
+            (CharterError::NoTime("lease_ms"), changed(|charter| charter.patience.lease_ms = 0)),
+        ] {
+            assert_eq!(wrong, Some(error));
+        }
     }
 }

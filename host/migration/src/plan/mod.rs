@@ -3,6 +3,7 @@
 //! Invariant: a plan is a forecast and binds nobody; the bound on downtime is kept by the saga with measured
 //! rates. Choosing the target is a policy's.
 
+mod bulk;
 mod pause;
 mod risk;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use pilothouse_core::id::{Label, MemberId};
 use crate::charter::{Charter, Link, Mode};
 use crate::step::Step;
 
+pub use bulk::{Bulk, forecast_bulk};
 pub use pause::pause_us;
 pub(crate) use pause::{Next, Round};
 pub use risk::Risk;
