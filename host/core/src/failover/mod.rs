@@ -278,6 +278,7 @@ pub enum Outcome {
 /// What the shell does, in this order: a command is carried out only after every [`Command::Journal`] before it is
 /// durable. All are idempotent under the failover, the workload and the epoch.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "at most `asks_max` questions exist at a time")]
 pub enum Command {
     /// Make it durable before anything that follows.
     Journal(Entry),

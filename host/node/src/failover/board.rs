@@ -1,6 +1,7 @@
 //! What is under way, what has ended, who is away from home.
 //!
-//! Invariant: commands of a failover wait here in their order; at most [`ENDED_MAX`] ended failovers are told about.
+//! Invariant: commands of a failover wait here in their order; what is told of it is durable; at most [`ENDED_MAX`] ended
+//! failovers are told about.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -52,8 +53,18 @@ impl Open {
         !std::mem::replace(&mut self.overdue, now.since_ms(self.began) > after_ms) && self.overdue
     }
 
-    /// How it is.
-    pub(super) fn info(&self, now: Now) -> FailoverInfo {
+    /// How it is; `None` until it is in its journal. Until its end is written it is being executed.
+    pub(super) fn info(&self, now: Now) -> Option<FailoverInfo> {
+        let info = (self.records > 0).then(|| self.closing(now))?;
+        let phase = match self.machine.phase() {
+            Phase::Ended(_) => Phase::Executing.name().to_owned(),
+            _ => info.phase,
+        };
+        Some(FailoverInfo { phase, ..info })
+    }
+
+    /// How it will be told when its end is written.
+    pub(super) fn closing(&self, now: Now) -> FailoverInfo {
         FailoverInfo {
             id: Some(self.machine.id()),
             began_at: self.began_at,
@@ -129,13 +140,13 @@ impl Board {
 
     /// One failover.
     pub(super) fn info(&self, id: FailoverId, now: Now) -> Option<FailoverInfo> {
-        let open = self.open.get(&id).map(|open| open.info(now));
+        let open = self.open.get(&id).and_then(|open| open.info(now));
         open.or_else(|| self.ended.iter().find(|info| info.id == Some(id)).cloned())
     }
 
     /// All failovers, the newest first.
     pub(super) fn infos(&self, now: Now) -> Vec<FailoverInfo> {
-        let open = self.open.values().map(|open| open.info(now));
+        let open = self.open.values().filter_map(|open| open.info(now));
         let mut all: Vec<FailoverInfo> = self.ended.iter().cloned().chain(open).collect();
         all.sort_by_key(|info| std::cmp::Reverse(info.id));
         all

@@ -76,7 +76,7 @@ impl FailoverPlane for Control {
     }
 
     fn displaced(&self) -> Vec<Displaced> {
-        self.failovers.board().failback.displaced().cloned().collect()
+        self.failovers.board().stored.values().cloned().collect()
     }
 
     fn bring_home(&self, home: MemberId, back: bool) -> Pending<usize> {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use pilothouse_core::eligible::Classes;
-use pilothouse_core::failover::{Command, Event, Failover, FailoverId, Phase};
+use pilothouse_core::failover::{Command, Event, Failover, FailoverId, Phase, Progress};
 use pilothouse_core::id::AgentName;
 use pilothouse_core::placement::Terms;
 use pilothouse_core::placement::commit;
@@ -70,7 +70,11 @@ impl Control {
             };
             commands.extend(event.into_iter().flat_map(|event| machine.step(event, now)));
         }
-        Ok(FailoverInfo { began_at: wall, ..info(&machine) })
+        let info = info(&machine);
+        // The first owners would change at once; nothing did.
+        let planned = info.progress.planned + info.progress.moving;
+        let progress = Progress { planned, moving: 0, ..info.progress };
+        Ok(FailoverInfo { began_at: wall, phase: Phase::Planning.name().to_owned(), progress, ..info })
     }
 }
 

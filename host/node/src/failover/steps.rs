@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use pilothouse_core::assignment::Assignment;
 use pilothouse_core::event::EventKind;
 use pilothouse_core::failback::Event as HomeEvent;
-use pilothouse_core::failover::{Command, Entry, Event, FailoverId, Origin, Planned, Summary};
+use pilothouse_core::failover::{Command, Entry, Event, FailoverId, Origin, Phase, Planned, Summary};
 use pilothouse_core::id::{AgentName, MemberId};
 use pilothouse_core::placement::Terms;
 use pilothouse_core::placement::commit::{self, NotCommitted};
@@ -76,7 +76,8 @@ impl Control {
                 registry.published().live.finish(member.row, 1);
             }
         }
-        if let Some(phase) = phase {
+        // Its end is told when it is written.
+        if let Some(phase) = phase.filter(|phase| !matches!(phase, Phase::Ended(_))) {
             tracing::info!(%id, phase = phase.name(), "failover");
             self.hub.emit(EventKind::Failover(id, phase));
         }
@@ -252,7 +253,7 @@ impl Control {
         let (info, records, forgotten) = {
             let board = self.failovers.board();
             let Some(open) = board.open.get(&id) else { return Ok(()) };
-            (open.info(now), open.records, board.oldest())
+            (open.closing(now), open.records, board.oldest())
         };
         if let Err(error) = self.failovers.journal.conclude(id, &info, records, forgotten).await {
             self.put_back(id, Command::Report(summary));
