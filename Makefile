@@ -17,6 +17,8 @@ run: target ## Build everything, start a server with a sample federation, take t
 test: target ## Pass all tests.
 	$(CARGO) build --locked --workspace --all-targets
 	PILOTHOUSE_BIN="$(CURDIR)/target/debug/pilothouse" $(CARGO) test --locked --workspace
+	@# A feature of its own, so that nothing above was built with the bugs in it.
+	$(CARGO) test --locked -p pilothouse-simulation --features seeded-bugs every_known_bug
 
 lint: target ## Format, clippy, documentation; warnings are errors. Rules on dependencies and files are tests (tests/tidy).
 	@rustup component add rustfmt clippy
@@ -32,6 +34,7 @@ bench: target ## Measure in one run: policies, the whole server, what people emb
 soak: target ## The long variants of the tests: more swaps, reloads and kills. Prints figures.
 	$(CARGO) build --locked --workspace --all-targets
 	PILOTHOUSE_SOAK=1 PILOTHOUSE_BIN="$(CURDIR)/target/debug/pilothouse" $(CARGO) test --locked -p pilothouse-tests -- --nocapture
+	SIMULATION_SEEDS=250000 $(CARGO) test --locked -p pilothouse-simulation -- --nocapture
 
 deps: ## Install what tests use if it is there (curl, Node's ws); the product needs none of it.
 	@command -v curl >/dev/null || (apt-get update -qq && apt-get install -y -qq curl)

@@ -52,6 +52,10 @@ const OURS: &[(&str, &[&str])] = &[
         ],
     ),
     ("pilothouse-tests", &[]),
+    (
+        "pilothouse-simulation",
+        &["pilothouse-core", "pilothouse-state", "pilothouse-migration", "pilothouse-store"],
+    ),
 ];
 
 /// Crates of others that only some of ours may name.

@@ -5,7 +5,8 @@
 
 /// One bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Bug {
+#[cfg_attr(not(feature = "seeded-bugs"), allow(unreachable_pub, reason = "simulators name them"))]
+pub enum Bug {
     /// A rollback resumes the source without ending its epoch in the store first.
     NoFencing,
     /// Members obey orders of older epochs and attempts.
@@ -32,17 +33,17 @@ pub(crate) enum Bug {
 
 /// The bug that is on, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub(crate) struct Seeded(#[cfg(test)] pub(crate) Option<Bug>);
+pub(crate) struct Seeded(#[cfg(any(test, feature = "seeded-bugs"))] pub(crate) Option<Bug>);
 
 impl Seeded {
     /// Whether this bug is on.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "seeded-bugs"))]
     pub(crate) fn has(self, bug: Bug) -> bool {
         self.0 == Some(bug)
     }
 
     /// Never, in the product.
-    #[cfg(not(test))]
+    #[cfg(not(any(test, feature = "seeded-bugs")))]
     #[allow(clippy::unused_self, reason = "same signature as the one of simulators")]
     pub(crate) const fn has(self, _bug: Bug) -> bool {
         false

@@ -22,6 +22,8 @@ pub mod owner;
 pub mod plan;
 pub mod queue;
 pub mod saga;
+#[cfg(feature = "seeded-bugs")]
+pub mod seeded;
 pub mod step;
 pub mod ticket;
 pub mod transfer;

@@ -16,7 +16,7 @@ use pilothouse_core::member::{Member, MemberKind};
 use pilothouse_core::placement::commit;
 use pilothouse_core::placement::ledger::{Ledger, Reservation};
 use pilothouse_core::registry::{Change, MemberChange, Registry};
-use pilothouse_store::{Pending, Store, StoreError, Txn, TxnOutcome};
+use pilothouse_store::{Op, Pending, Store, StoreError, Txn, TxnOutcome};
 use pilothouse_transport::service::ServiceError;
 use tokio::sync::broadcast;
 
@@ -74,13 +74,17 @@ impl Hub {
             registry.count_assigned(&assignment.member, true, assignment.claim());
             assignments.push(assignment);
         }
+        let mut ledger = Ledger::restore(assignments);
+        if let Some(entry) = store.get(records::ENDED_EPOCH_KEY)? {
+            ledger.begin_after(decode(&entry.key, &entry.value)?);
+        }
         let fleet = registry.publish().unwrap_or_else(|| registry.published().clone());
         Ok(Self {
             clock,
             store,
             fleet: Arc::new(ArcSwap::from_pointee(fleet)),
             registry: Mutex::new(registry),
-            ledger: Mutex::new(Ledger::restore(assignments)),
+            ledger: Mutex::new(ledger),
             events: Mutex::default(),
             followers: broadcast::channel(FOLLOWERS_BEHIND_MAX).0,
             seed,
@@ -186,7 +190,8 @@ impl Hub {
     pub fn unassign(&self, agent: &AgentName) -> Option<(Assignment, Pending<TxnOutcome>)> {
         let (assignment, write) = self.transact(|registry, ledger| {
             let assignment = commit::unassign(registry, ledger, agent)?;
-            Some((assignment, self.store.txn(Txn::delete(records::assignment_key(agent)))))
+            let ops = vec![Op::Delete(records::assignment_key(agent)), records::put_ended_epoch(ledger)];
+            Some((assignment, self.store.txn(Txn { checks: Vec::new(), ops })))
         })?;
         self.emit(EventKind::Unassigned(assignment.clone()));
         Some((assignment, write))

@@ -1,7 +1,7 @@
 //! How members, assignments, slots and policy state look in the store: JSON with a version, small and readable.
 //!
 //! core value <-> record <-> bytes. Keys: `members/ID`, `assignments/AGENT`, `slots/FAMILY/NAME`,
-//! `history/FAMILY/NAME/NUMBER`, `state/FAMILY/NAME/…`, `folder/PATH`, and those of [`failover`].
+//! `history/FAMILY/NAME/NUMBER`, `state/FAMILY/NAME/…`, `folder/PATH`, `epochs/ended`, and those of [`failover`].
 //!
 //! Invariant: what a release wrote, every later one reads: fields are only added, with a default. Unknown fields are
 //! kept out of memory but do not stop a start (a newer release may have written them).
@@ -13,7 +13,9 @@ use std::collections::BTreeSet;
 
 use pilothouse_core::id::{AgentName, Label, MemberId};
 use pilothouse_core::member::{Member, MemberKind, Registration, Resources, Role};
+use pilothouse_core::placement::ledger::Ledger;
 use pilothouse_core::time::WallMs;
+use pilothouse_store::Op;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +65,14 @@ pub(crate) fn member_key(id: &MemberId) -> String {
 #[must_use]
 pub(crate) fn assignment_key(agent: &AgentName) -> String {
     format!("assignments/{agent}")
+}
+
+/// Newest ownership epoch that ended with its workload: a number.
+pub(crate) const ENDED_EPOCH_KEY: &str = "epochs/ended";
+
+/// Remembers the epochs of workloads that are removed in the same transaction.
+pub(crate) fn put_ended_epoch(ledger: &Ledger) -> Op {
+    Op::Put(ENDED_EPOCH_KEY.to_owned(), encode(&ledger.ended_epoch()))
 }
 
 /// A member: what must survive a restart. Load and status do not: members report again.

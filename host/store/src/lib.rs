@@ -13,8 +13,9 @@ mod error;
 pub mod suite;
 
 pub use contract::{Check, Entry, LeaseId, Op, Pending, Store, Txn, TxnOutcome, Watch, WatchEvent};
-pub use embedded::{Embedded, MonotonicClock};
+pub use embedded::{Embedded, MonotonicClock, Pump};
 pub use error::StoreError;
+pub use redb::StorageBackend;
 
 /// Longest key, bytes: as much as redb and etcd handle without a second page.
 pub const KEY_BYTES_MAX: usize = 1 << 10;

@@ -2,8 +2,8 @@
 //!
 //! commitment -> [`Ledger`] -> workloads by name, by member and by group
 //!
-//! Invariant: a workload has at most one assignment, and its ownership epoch grows with every change, so that a command with
-//! an older epoch can be refused. Reservations end by the host's monotonic clock and do not survive a restart: what they hold
+//! Invariant: a workload has at most one assignment, and its ownership epoch grows with every change, also if it is unassigned
+//! and assigned anew, so that a command with an older epoch can be refused. Reservations end by the host's monotonic clock and do not survive a restart: what they hold
 //! is a promise of this run, and who confirms a lost one is told to place again. Resources are counted by the registry.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,6 +63,8 @@ pub struct Ledger {
     reservations: BTreeMap<ReservationId, Reservation>,
     census: Census,
     last_reservation: u64,
+    /// Newest epoch of any workload that was unassigned. One number for all: names come and go without a bound.
+    ended_epoch: u64,
 }
 
 impl Ledger {
@@ -72,6 +74,17 @@ impl Ledger {
         let mut ledger = Self::default();
         assignments.into_iter().for_each(|assignment| ledger.insert(assignment));
         ledger
+    }
+
+    /// Takes [`Ledger::ended_epoch`] from the store: no new workload begins at or below it.
+    pub fn begin_after(&mut self, ended_epoch: u64) {
+        self.ended_epoch = self.ended_epoch.max(ended_epoch);
+    }
+
+    /// The newest epoch that ended with its workload; to be stored in the same transaction that removes an assignment.
+    #[must_use]
+    pub fn ended_epoch(&self) -> u64 {
+        self.ended_epoch
     }
 
     /// Assigns a workload, or moves it; the answer has the new epoch.
@@ -86,11 +99,11 @@ impl Ledger {
         devices: Devices,
         assigned_at: WallMs,
     ) -> Result<Assignment, TooManyAssignments> {
-        let epoch = self.by_agent.get(agent).map_or(0, |old| old.epoch) + 1;
-        if epoch == 1 && self.by_agent.len() >= ASSIGNMENTS_MAX {
+        let before = self.take(agent);
+        if before.is_none() && self.by_agent.len() >= ASSIGNMENTS_MAX {
             return Err(TooManyAssignments);
         }
-        self.unassign(agent);
+        let epoch = before.map_or(self.ended_epoch, |before| before.epoch).saturating_add(1);
         let assignment =
             Assignment { agent: agent.clone(), member: member.clone(), epoch, assigned_at, terms, devices };
         self.insert(assignment.clone());
@@ -99,6 +112,12 @@ impl Ledger {
 
     /// Takes a workload off its member.
     pub fn unassign(&mut self, agent: &AgentName) -> Option<Assignment> {
+        let assignment = self.take(agent)?;
+        self.begin_after(assignment.epoch);
+        Some(assignment)
+    }
+
+    fn take(&mut self, agent: &AgentName) -> Option<Assignment> {
         let assignment = self.by_agent.remove(agent)?;
         if let Some(agents) = self.by_member.get_mut(&assignment.member) {
             agents.remove(agent);
@@ -112,7 +131,7 @@ impl Ledger {
 
     /// Puts an assignment back as it was.
     pub fn insert(&mut self, assignment: Assignment) {
-        self.unassign(&assignment.agent);
+        self.take(&assignment.agent);
         self.by_member.entry(assignment.member.clone()).or_default().insert(assignment.agent.clone());
         self.count(&assignment.terms, &assignment.member, true);
         self.by_agent.insert(assignment.agent.clone(), assignment);

@@ -89,6 +89,19 @@ fn a_move_is_a_compare_and_swap_on_the_epoch_and_keeps_the_room_if_it_fails() {
 }
 
 #[test]
+fn a_workload_that_is_made_anew_goes_on_with_newer_epochs_also_after_a_restart() {
+    let mut books = Books::new();
+    books.assign("w", "a", 1, 0).unwrap();
+    commit::relocate(&mut books.registry, &mut books.ledger, &agent("w"), 1, &id("b"), WALL).unwrap();
+    let gone = commit::unassign(&mut books.registry, &mut books.ledger, &agent("w")).unwrap();
+    assert_eq!((gone.epoch, books.ledger.ended_epoch()), (2, 2));
+    let mut again = Ledger::restore([]);
+    again.begin_after(books.ledger.ended_epoch());
+    books.ledger = again;
+    assert_eq!(books.assign("w", "a", 1, 0), Ok(3));
+}
+
+#[test]
 fn a_preemption_that_does_not_succeed_puts_every_victim_back() {
     let mut books = Books::new();
     books.assign("low", "a", 2, 0).unwrap();

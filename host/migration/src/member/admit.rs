@@ -21,9 +21,9 @@ impl Guard {
                 let is_left_over = role != Role::Serving && order.epoch > self.epoch;
                 return if has_copy && !is_left_over { Err(Refusal::Occupied) } else { Ok(()) };
             }
-            (Task::Send { last, .. }, role) => {
-                role == Role::Frozen || (role == Role::Serving && self.may_send(*last))
-            }
+            // A copy that was frozen in an older epoch resumes first: taking the newer epoch from here would keep it frozen.
+            (Task::Send { .. }, Role::Frozen) => order.epoch == self.epoch,
+            (Task::Send { last, .. }, role) => role == Role::Serving && self.may_send(*last),
             (Task::Freeze, role) => matches!(role, Role::Serving | Role::Frozen),
             (Task::StartStandby(_), role) => matches!(role, Role::Reserved { .. } | Role::Standby { .. }),
             (Task::Verify { .. }, role) => matches!(role, Role::Standby { .. }) || self.serves_early(),
@@ -47,6 +47,12 @@ impl Guard {
     /// The last delta of a copy that still serves would not be the last.
     fn may_send(&self, last: bool) -> bool {
         !last || self.seeded.has(Bug::NoFreeze)
+    }
+
+    /// Whether the driver is making a reservation.
+    pub(super) fn is_reserving(&self) -> bool {
+        let newest = self.newest.as_ref().filter(|newest| newest.report.is_none());
+        newest.is_some_and(|newest| matches!(newest.order.task, Task::Reserve { .. }))
     }
 
     fn serves_early(&self) -> bool {

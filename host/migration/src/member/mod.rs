@@ -121,7 +121,7 @@ impl Guard {
         Self { role: Role::Serving, epoch, lease_until, room: Some(room), ..Self::new(me) }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "seeded-bugs"))]
     pub(crate) fn with_seeded(self, seeded: Seeded) -> Self {
         Self { seeded, ..self }
     }
@@ -189,6 +189,10 @@ impl Guard {
         if let Some(newest) = self.newest.as_ref().filter(|newest| newest.order.key == order.key) {
             let report = newest.report.clone();
             return report.map(|report| self.reply(&order, report)).into_iter().collect();
+        }
+        if order.task == Task::Abort && self.is_reserving() {
+            // The room that the driver is about to take would be nobody's; the host asks again.
+            return Vec::new();
         }
         if let Err(refusal) = self.admit(&order, now) {
             return vec![self.reply(&order, Report::Refused(refusal))];

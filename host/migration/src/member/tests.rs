@@ -82,6 +82,7 @@ fn each_role_takes_the_orders_that_fit_it() {
         (source(), 3, Task::Abort, occupied.clone()),
         (source(), 2, Task::Freeze, refused(Refusal::StaleEpoch { known: 3 })),
         (after(source(), &[Task::Freeze]), 3, send(true), Report::Done),
+        (after(source(), &[Task::Freeze]), 4, send(false), missing.clone()),
         (after(source(), &[Task::Freeze]), 4, Task::Resume, Report::Done),
         (after(source(), &[Task::Freeze]), 3, reserve(), occupied),
         (after(source(), &[Task::Freeze, Task::Stop]), 4, reserve(), Report::Done),
@@ -201,6 +202,18 @@ fn what_the_driver_refuses_changes_no_role_but_a_freeze_holds_from_the_order_on(
     assert_eq!(guard.role(), Role::Frozen);
     let Some(Command::Reply(Reply { report: Report::Refused(why), .. })) = commands.first() else { panic!() };
     assert_eq!(why.to_string(), "disk\\nfull");
+}
+
+#[test]
+fn a_reservation_is_not_aborted_before_the_driver_has_made_it() {
+    let mut guard = Guard::new(member("b"));
+    let (made, abort) = (order(4, 1, 3, reserve()), |number| order(4, number, 3, Task::Abort));
+    guard.step(Event::Order(made.clone()), Now(1));
+    assert_eq!(guard.step(Event::Order(abort(2)), Now(2)), [], "it is asked again");
+    guard.step(Event::Done(made.key, Report::Done), Now(3));
+    guard.step(Event::Order(abort(3)), Now(4));
+    let gone = guard.step(Event::Done(abort(3).key, Report::Done), Now(5));
+    assert_eq!(gone.first(), Some(&Command::GiveBack(charter().resources)));
 }
 
 #[test]

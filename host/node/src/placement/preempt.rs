@@ -25,7 +25,7 @@ use pilothouse_transport::service::placement::{Hold, PlaceQuery, Placed};
 
 use super::{COMMIT_TRIES, Committed, not_committed};
 use crate::control::{Control, recorded};
-use crate::records::{self, assignment::AssignmentRecord, encode};
+use crate::records::{self, assignment::AssignmentRecord, encode, put_ended_epoch};
 use crate::slots::live::LiveSlot;
 
 /// Residents that a policy is shown, the least important ones; more would not fit a call.
@@ -63,7 +63,7 @@ impl Control {
                     commit::preempt(registry, ledger, workload, member, terms, victims, wall)?;
                 let delete = evicted.iter().map(|gone| Op::Delete(records::assignment_key(&gone.agent)));
                 let put = Op::Put(records::assignment_key(workload), encode(&AssignmentRecord::of(&placed)));
-                let ops = delete.chain([put]).collect();
+                let ops = delete.chain([put, put_ended_epoch(ledger)]).collect();
                 Ok((placed, evicted, self.hub.store.txn(Txn { checks: Vec::new(), ops })))
             });
             match done {
@@ -111,7 +111,7 @@ impl Control {
                     let victims = preemption::victims(member, needs, terms.priority, ledger.on(id))?;
                     let names = victims.iter().map(|victim| victim.agent.clone()).collect::<Vec<_>>();
                     // One transaction evicts them all and assigns.
-                    (names.len() < pilothouse_store::OPS_MAX)
+                    (names.len() + 2 <= pilothouse_store::OPS_MAX)
                         .then(|| (preemption::cost(&victims), row, id.clone(), names))
                 })
                 .min_by_key(|(cost, row, ..)| (*cost, *row));

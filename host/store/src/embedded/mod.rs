@@ -9,6 +9,7 @@ mod apply;
 #[cfg(test)]
 mod crash_tests;
 mod disk;
+mod pump;
 #[cfg(test)]
 mod simulated;
 mod tables;
@@ -30,6 +31,8 @@ use std::time::Duration;
 use redb::{Database, ReadableDatabase, ReadableTable};
 use tokio::sync::oneshot;
 
+pub use self::pump::Pump;
+
 use self::apply::{Command, Outcome};
 use self::tables::{
     ENTRIES, FORMAT, HISTORY, LEASE_KEYS, LEASES, META, META_BOOT, META_FORMAT, META_REVISION, decode_entry,
@@ -48,6 +51,7 @@ pub type MonotonicClock = Arc<dyn Fn() -> Duration + Send + Sync>;
 pub struct Embedded {
     /// `None` only while the store is dropped.
     queue: Option<SyncSender<Waiting>>,
+    /// `None` while the store is dropped, and if a [`Pump`] does its work.
     writer: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
     boot: u32,
@@ -114,6 +118,22 @@ impl Embedded {
         view: View,
         clock: MonotonicClock,
     ) -> Result<Self, StoreError> {
+        let (mut store, writer) = Self::without_thread(dir, database, lock, view, clock)?;
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| unusable(dir, error))?;
+        store.writer = Some(thread);
+        Ok(store)
+    }
+
+    fn without_thread(
+        dir: &Path,
+        database: Database,
+        lock: Option<File>,
+        view: View,
+        clock: MonotonicClock,
+    ) -> Result<(Self, Writer), StoreError> {
         let begun = begin(&database).map_err(|error| match error {
             Begin::Newer(found) => StoreError::NewerFormat { found, known: FORMAT },
             Begin::Redb(error) => unusable(dir, error),
@@ -133,11 +153,7 @@ impl Embedded {
         let leases: BTreeMap<_, _> = begun.leases.into_iter().map(renewed).collect();
         let (queue, waiting) = sync_channel(QUEUE_MAX);
         let writer = Writer { shared: Arc::clone(&shared), queue: waiting, clock, leases, view };
-        let writer = std::thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(move || writer.run())
-            .map_err(|error| unusable(dir, error))?;
-        Ok(Self { queue: Some(queue), writer: Some(writer), shared, boot: begun.boot })
+        Ok((Self { queue: Some(queue), writer: None, shared, boot: begun.boot }, writer))
     }
 
     /// Queues a command now, answers later.

@@ -54,21 +54,35 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn run(mut self) {
         while let Some(batch) = self.collect() {
-            let (commands, answers): (Vec<_>, Vec<_>) =
-                batch.into_iter().map(|waiting| (waiting.command, waiting.answer)).unzip();
-            let outcomes = match self.shared.failed.get() {
-                Some(error) => Err(error.clone()),
-                None => self.commit(&commands).map_err(|error| self.give_up(&error)),
+            self.serve(batch);
+        }
+    }
+
+    /// One commit of what waits now; answers with the number of commands in it.
+    pub(super) fn run_once(&mut self) -> usize {
+        let batch = self.fill(self.ended_leases());
+        let count = batch.len();
+        if count > 0 {
+            self.serve(batch);
+        }
+        count
+    }
+
+    fn serve(&mut self, batch: Vec<Waiting>) {
+        let (commands, answers): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|waiting| (waiting.command, waiting.answer)).unzip();
+        let outcomes = match self.shared.failed.get() {
+            Some(error) => Err(error.clone()),
+            None => self.commit(&commands).map_err(|error| self.give_up(&error)),
+        };
+        for (index, answer) in answers.into_iter().enumerate() {
+            let outcome = match &outcomes {
+                Ok(outcomes) => outcomes.get(index).cloned().unwrap_or(Err(StoreError::Closed)),
+                Err(error) => Err(error.clone()),
             };
-            for (index, answer) in answers.into_iter().enumerate() {
-                let outcome = match &outcomes {
-                    Ok(outcomes) => outcomes.get(index).cloned().unwrap_or(Err(StoreError::Closed)),
-                    Err(error) => Err(error.clone()),
-                };
-                if let Some(answer) = answer {
-                    // A caller that no longer waits does not mind.
-                    let _ = answer.send(outcome);
-                }
+            if let Some(answer) = answer {
+                // A caller that no longer waits does not mind.
+                let _ = answer.send(outcome);
             }
         }
     }
@@ -83,6 +97,11 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
+        Some(self.fill(batch))
+    }
+
+    /// Adds what waits, as far as a commit goes.
+    fn fill(&self, mut batch: Vec<Waiting>) -> Vec<Waiting> {
         while batch.len() < BATCH_MAX
             && let Ok(waiting) = self.queue.try_recv()
         {
@@ -90,7 +109,7 @@ impl Writer {
         }
         let bytes = batch.iter().map(|waiting| waiting.bytes).sum();
         self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        Some(batch)
+        batch
     }
 
     fn ended_leases(&self) -> Vec<Waiting> {
