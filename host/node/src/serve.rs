@@ -130,35 +130,8 @@ fn open(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<
         clock,
         seed,
     )?);
-    let cache = if config.policies.cache { Cache::open(&dir.join("code"))? } else { Cache::none() };
-    let compiler = match program.filter(|_| config.policies.compile_in_child) {
-        Some(program) => Compiler::child(program, vec!["compile".to_owned()]),
-        None => Compiler::here(),
-    };
-    let runtime = Runtime::start(compiler, cache)?;
-    let library = Arc::new(Library::open(runtime, Blobs::open(dir.join("policies"))?)?);
     let (sender, reports) = mpsc::channel(REPORTS_MAX);
-    let start_with = |algorithm: &String| StartWith { policy: algorithm.clone(), settings: "{}".to_owned() };
-    let defaults = BTreeMap::from([
-        (Family::Balancing, start_with(&config.balancing.algorithm)),
-        (Family::Placement, start_with(&config.placement.algorithm)),
-        (Family::Routing, start_with(&config.routing.algorithm)),
-        (
-            Family::Scaling,
-            StartWith { settings: config.scaling.settings(), ..start_with(&config.scaling.algorithm) },
-        ),
-    ]);
-    let budgets = BTreeMap::from([
-        (Family::Balancing, budget(Family::Balancing, &config.policies.balancing_budget)),
-        (Family::Placement, budget(Family::Placement, &config.policies.placement_budget)),
-        (Family::Routing, budget(Family::Routing, &config.policies.routing_budget)),
-        (Family::Scaling, budget(Family::Scaling, &config.policies.scaling_budget)),
-    ]);
-    let seats = match config.policies.seats {
-        0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
-        seats => seats,
-    };
-    let slots = Arc::new(Slots::open(Arc::clone(&hub), library, seats, budgets, &defaults, sender)?);
+    let slots = Arc::new(open_slots(config, &hub, program, sender)?);
     let log = DecisionLog::new(store.boot(), config.policies.decisions_kept);
     let decider = Arc::new(Decider::new(Arc::clone(&hub.fleet), log, clock, seed));
     let node_id = MemberId::parse(&config.server.node_id)?;
@@ -195,6 +168,44 @@ fn open(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<
         node_id,
     };
     Ok((control, Incoming { reports, calls, inbox }))
+}
+
+/// The default policies, compiled, in slots that go on where they were.
+fn open_slots(
+    config: &Config,
+    hub: &Arc<Hub>,
+    program: Option<std::path::PathBuf>,
+    sender: mpsc::Sender<FaultReport>,
+) -> anyhow::Result<Slots> {
+    let dir = &config.server.data_dir;
+    let cache = if config.policies.cache { Cache::open(&dir.join("code"))? } else { Cache::none() };
+    let compiler = match program.filter(|_| config.policies.compile_in_child) {
+        Some(program) => Compiler::child(program, vec!["compile".to_owned()]),
+        None => Compiler::here(),
+    };
+    let runtime = Runtime::start(compiler, cache)?;
+    let library = Arc::new(Library::open(runtime, Blobs::open(dir.join("policies"))?)?);
+    let start_with = |algorithm: &String| StartWith { policy: algorithm.clone(), settings: "{}".to_owned() };
+    let defaults = BTreeMap::from([
+        (Family::Balancing, start_with(&config.balancing.algorithm)),
+        (Family::Placement, start_with(&config.placement.algorithm)),
+        (Family::Routing, start_with(&config.routing.algorithm)),
+        (
+            Family::Scaling,
+            StartWith { settings: config.scaling.settings(), ..start_with(&config.scaling.algorithm) },
+        ),
+    ]);
+    let budgets = BTreeMap::from([
+        (Family::Balancing, budget(Family::Balancing, &config.policies.balancing_budget)),
+        (Family::Placement, budget(Family::Placement, &config.policies.placement_budget)),
+        (Family::Routing, budget(Family::Routing, &config.policies.routing_budget)),
+        (Family::Scaling, budget(Family::Scaling, &config.policies.scaling_budget)),
+    ]);
+    let seats = match config.policies.seats {
+        0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+        seats => seats,
+    };
+    Slots::open(Arc::clone(hub), library, seats, budgets, &defaults, sender)
 }
 
 fn budget(family: Family, config: &BudgetConfig) -> Budget {

@@ -9,7 +9,10 @@ use pilothouse_core::policy::Family;
 use pilothouse_core::scaling::REPLICAS_MAX;
 use pilothouse_core::setting::SettingError;
 
-use super::{Config, ConfigError, PlacementConfig, RoutingConfig, ScalingConfig};
+use super::{
+    Config, ConfigError, PlacementConfig, PoliciesConfig, RegistryConfig, RoutingConfig, ScalingConfig,
+    ServerConfig,
+};
 
 /// Most probes in a period: as many members as are remembered of a region.
 const PROBES_MAX: u64 = 1_024;
@@ -52,6 +55,25 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     failover.check()?;
     failback.check()?;
     super::federation::check(federation)?;
+    check_server(server)?;
+    check_registry(registry)?;
+    check_policies(policies)?;
+    for (region, place) in regions {
+        name(&format!("regions.{region}"), region, |text| Label::parse(text).map(drop))?;
+        within(&format!("regions.{region}.latitude"), place.latitude, 90.0)?;
+        within(&format!("regions.{region}.longitude"), place.longitude, 180.0)?;
+    }
+    for (index, pair) in rtt.iter().enumerate() {
+        name(&format!("rtt.{index}.from"), &pair.from, |text| Label::parse(text).map(drop))?;
+        name(&format!("rtt.{index}.to"), &pair.to, |text| Label::parse(text).map(drop))?;
+        if !(pair.ms.is_finite() && pair.ms >= 0.0) {
+            return Err(bad(&format!("rtt.{index}.ms"), pair.ms, "use a number of ms from 0"));
+        }
+    }
+    Ok(())
+}
+
+fn check_server(server: &ServerConfig) -> Result<(), ConfigError> {
     name("server.node-id", &server.node_id, |text| MemberId::parse(text).map(drop))?;
     for (key, text) in [("server.region", &server.region), ("server.zone", &server.zone)] {
         name(key, text.as_deref().unwrap_or("none"), |text| Label::parse(text).map(drop))?;
@@ -70,6 +92,10 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     at_least("server.header-timeout-ms", server.header_timeout_ms, 10)?;
     at_least("server.idle-timeout-ms", server.idle_timeout_ms, 10)?;
     at_least("server.request-timeout-ms", server.request_timeout_ms, 10)?;
+    Ok(())
+}
+
+fn check_registry(registry: &RegistryConfig) -> Result<(), ConfigError> {
     at_least("registry.publish-interval-ms", registry.publish_interval_ms, 1)?;
     at_least("registry.probe-interval-ms", registry.probe_interval_ms, 100)?;
     at_least("registry.offline-after-ms", registry.offline_after_ms, registry.heartbeat_interval_ms)?;
@@ -82,6 +108,10 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
             share(&format!("registry.health.{place}.{key}"), value)?;
         }
     }
+    Ok(())
+}
+
+fn check_policies(policies: &PoliciesConfig) -> Result<(), ConfigError> {
     at_least("policies.poll-interval-ms", policies.poll_interval_ms, 50)?;
     at_least("policies.state-flush-ms", policies.state_flush_ms, 10)?;
     at_least("policies.decisions-kept", policies.decisions_kept as u64, 1)?;
@@ -95,18 +125,6 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
         at_least(&format!("policies.{key}.deadline-ms"), budget.deadline_ms, 1)?;
         at_least(&format!("policies.{key}.memory-mib"), budget.memory_mib.into(), 1)?;
         at_most(&format!("policies.{key}.memory-mib"), budget.memory_mib.into(), 64)?;
-    }
-    for (region, place) in regions {
-        name(&format!("regions.{region}"), region, |text| Label::parse(text).map(drop))?;
-        within(&format!("regions.{region}.latitude"), place.latitude, 90.0)?;
-        within(&format!("regions.{region}.longitude"), place.longitude, 180.0)?;
-    }
-    for (index, pair) in rtt.iter().enumerate() {
-        name(&format!("rtt.{index}.from"), &pair.from, |text| Label::parse(text).map(drop))?;
-        name(&format!("rtt.{index}.to"), &pair.to, |text| Label::parse(text).map(drop))?;
-        if !(pair.ms.is_finite() && pair.ms >= 0.0) {
-            return Err(bad(&format!("rtt.{index}.ms"), pair.ms, "use a number of ms from 0"));
-        }
     }
     Ok(())
 }

@@ -96,7 +96,7 @@ impl Contest {
                 .collect();
             let shown: Vec<_> = differences.iter().map(|(_, difference)| *difference).collect();
             let verdict = findings::of_comparison(first, second, &shown);
-            json["comparison"] = json!({
+            let comparison = json!({
                 "first": first,
                 "second": second,
                 "verdict": verdict,
@@ -106,6 +106,9 @@ impl Contest {
                     "difference": difference,
                 })).collect::<Vec<_>>(),
             });
+            if let Some(fields) = json.as_object_mut() {
+                fields.insert("comparison".to_owned(), comparison);
+            }
             text = format!("{}\n{verdict}", tables::comparison(first, second, &differences));
         }
         for skipped in &self.skipped {

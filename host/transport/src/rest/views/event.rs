@@ -1,13 +1,15 @@
 //! Events.
 
+use pilothouse_core::assignment::Assignment;
 use pilothouse_core::chaos;
 use pilothouse_core::event::{Event, EventKind};
 use pilothouse_core::failback::Ending;
+use pilothouse_core::failover;
 use pilothouse_core::id::Label;
 use pilothouse_core::orchestrator::Notice;
 use pilothouse_core::placement::ledger::Reservation;
 use pilothouse_core::registry::Change;
-use pilothouse_core::scaling::Why;
+use pilothouse_core::scaling::{self, Why};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -43,21 +45,13 @@ impl From<&Event> for EventView {
                 let name = format!("slot.{}", entry.what);
                 (name, Some(slot.to_string()), serde_json::to_value(entry).unwrap_or_default())
             }
-            EventKind::Assigned(assignment) => (
-                "agent.assigned".to_owned(),
-                Some(assignment.agent.to_string()),
-                json!({ "member": assignment.member.as_str(), "epoch": assignment.epoch }),
-            ),
-            EventKind::Unassigned(assignment) => (
-                "agent.unassigned".to_owned(),
-                Some(assignment.agent.to_string()),
-                json!({ "member": assignment.member.as_str() }),
-            ),
-            EventKind::Evicted(assignment, by) => (
-                "agent.evicted".to_owned(),
-                Some(assignment.agent.to_string()),
-                json!({ "member": assignment.member.as_str(), "by": by.as_str() }),
-            ),
+            EventKind::Assigned(assignment) => {
+                agent("assigned", assignment, ("epoch", assignment.epoch.into()))
+            }
+            EventKind::Unassigned(assignment) => {
+                agent("unassigned", assignment, ("epoch", assignment.epoch.into()))
+            }
+            EventKind::Evicted(assignment, by) => agent("evicted", assignment, ("by", by.as_str().into())),
             EventKind::Reserved(held) => ("reservation.made".to_owned(), None, reservation(held)),
             EventKind::Released(held) => ("reservation.released".to_owned(), None, reservation(held)),
             EventKind::Planned(plan) => (
@@ -71,27 +65,14 @@ impl From<&Event> for EventView {
                 json!({ "moved": summary.moved.len(), "failed": summary.failed.len() }),
             ),
             EventKind::Scaled(group, change) => {
-                let why = match &change.why {
-                    Why::Advice(_) => "advice",
-                    Why::Manual => "manual",
-                    Why::Limits => "limits",
-                };
-                let detail = json!({ "from": change.from, "to": change.to, "why": why });
-                ("group.scaled".to_owned(), Some(group.to_string()), detail)
+                ("group.scaled".to_owned(), Some(group.to_string()), scaled(change))
             }
             EventKind::Failover(id, phase) => {
                 (format!("failover.{}", phase.name()), Some(id.to_string()), Value::Null)
             }
-            EventKind::FailedOver(summary) => (
-                "failover.ended".to_owned(),
-                Some(summary.id.to_string()),
-                json!({
-                    "outcome": summary.outcome.name(),
-                    "placed": summary.placed.len(),
-                    "left": summary.left.len(),
-                    "took_ms": summary.took_ms,
-                }),
-            ),
+            EventKind::FailedOver(summary) => {
+                ("failover.ended".to_owned(), Some(summary.id.to_string()), failed_over(summary))
+            }
             EventKind::Failback(workload, ending) => {
                 let ending = match ending {
                     Ending::Home => "home",
@@ -125,6 +106,31 @@ impl From<&Event> for EventView {
         };
         Self { sequence: event.sequence, at: time(event.at), kind, subject, detail }
     }
+}
+
+type Parts = (String, Option<String>, Value);
+
+fn agent(what: &str, assignment: &Assignment, (key, value): (&str, Value)) -> Parts {
+    let detail = json!({ "member": assignment.member.as_str(), key: value });
+    (format!("agent.{what}"), Some(assignment.agent.to_string()), detail)
+}
+
+fn scaled(change: &scaling::Change) -> Value {
+    let why = match &change.why {
+        Why::Advice(_) => "advice",
+        Why::Manual => "manual",
+        Why::Limits => "limits",
+    };
+    json!({ "from": change.from, "to": change.to, "why": why })
+}
+
+fn failed_over(summary: &failover::Summary) -> Value {
+    json!({
+        "outcome": summary.outcome.name(),
+        "placed": summary.placed.len(),
+        "left": summary.left.len(),
+        "took_ms": summary.took_ms,
+    })
 }
 
 fn text(label: &Option<Label>) -> Option<String> {
