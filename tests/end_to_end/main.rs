@@ -17,6 +17,7 @@ mod curl;
 mod failover;
 mod federation;
 mod hot_reload;
+mod lab;
 mod openapi;
 mod orchestrator;
 mod orchestrator_hostile;

@@ -29,7 +29,7 @@ impl Rehearsal {
     pub(crate) fn start(policy: &str, factor: u32, setup: Setup) -> Self {
         // The deadline is in the world's time: other tests beside this one must not make it a fault.
         let config = format!(
-            "[server]\ntime-factor = {factor}\n[policies]\nscaling = \"{policy}\"\n[policies.scaling-budget]\n\
+            "[server]\ntime-factor = {factor}\n[scaling]\nalgorithm = \"{policy}\"\n[policies.scaling-budget]\n\
              fuel = 20000000\ndeadline-ms = 10000\nmemory-mib = 16\n"
         );
         let server = Server::start_with(&config).unwrap();

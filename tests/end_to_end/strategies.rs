@@ -25,6 +25,8 @@ const DOCUMENTED: &[(Family, &[&str])] = &[
             "session-affinity",
             "capability-match",
             "regional",
+            // Ours.
+            "adaptive",
         ],
     ),
     (Family::Placement, &["multi-factor", "bin-pack", "spread", "cost-aware", "gpu-packing"]),

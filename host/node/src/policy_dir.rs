@@ -12,6 +12,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use notify::event::{AccessKind, AccessMode, EventKind};
 use pilothouse_core::id::Digest;
 use pilothouse_core::policy::Family;
 use pilothouse_core::slot::SlotId;
@@ -143,9 +144,37 @@ fn content_digest(found: &Found) -> Digest {
     pilothouse_engine::digest(&bytes)
 }
 
+/// Whether a notice can mean that a file is another one. Looking at the folder is noticed as well: were that a hint, every
+/// look would cause the next.
+pub(crate) fn may_be_a_change(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        EventKind::Access(_) => false,
+        _ => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn looking_at_the_folder_is_no_reason_to_look_again() {
+        use notify::event::{CreateKind, DataChange, ModifyKind, RemoveKind};
+        for (kind, expected) in [
+            (EventKind::Access(AccessKind::Open(AccessMode::Any)), false),
+            (EventKind::Access(AccessKind::Read), false),
+            (EventKind::Access(AccessKind::Close(AccessMode::Read)), false),
+            (EventKind::Access(AccessKind::Close(AccessMode::Write)), true),
+            (EventKind::Create(CreateKind::File), true),
+            (EventKind::Modify(ModifyKind::Data(DataChange::Any)), true),
+            (EventKind::Remove(RemoveKind::File), true),
+            (EventKind::Any, true),
+            (EventKind::Other, true),
+        ] {
+            assert_eq!(may_be_a_change(kind), expected, "{kind:?}");
+        }
+    }
 
     struct Folder {
         dir: tempfile::TempDir,

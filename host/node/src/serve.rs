@@ -31,7 +31,7 @@ use crate::failover::{Failovers, Inbox};
 use crate::hub::Hub;
 use crate::orchestrator::{self, Orchestrators};
 use crate::placement::Rebalancing;
-use crate::policy_dir::{DEBOUNCE_MS, PolicyDir};
+use crate::policy_dir::{DEBOUNCE_MS, PolicyDir, may_be_a_change};
 use crate::port;
 use crate::probes::{self, RoundTrips};
 use crate::scaling::{Groups, Webhook};
@@ -458,7 +458,10 @@ async fn watch_folder(dir: std::path::PathBuf, control: Control, poll: Duration,
 
 fn notifier(dir: &std::path::Path, hint: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
     use notify::Watcher as _;
-    let watcher = notify::recommended_watcher(move |_event| {
+    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| !may_be_a_change(event.kind)) {
+            return;
+        }
         // A full queue already has a hint in it.
         let _ = hint.try_send(());
     });

@@ -114,7 +114,8 @@ mod tests {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let (alive, _) = tokio::join!(is_alive(&endpoint), async {
             let (mut stream, _) = listener.accept().await.unwrap();
-            stream.read_u8().await.unwrap();
+            let read = stream.read(&mut [0; 256]).await.unwrap();
+            assert_ne!(read, 0, "a probe asks");
         });
         assert!(alive);
         drop(listener);
