@@ -165,10 +165,14 @@ fn a_server_that_stops_says_what_waits_and_goodbye() {
 fn a_new_socket_of_a_peer_takes_the_place_of_the_old_and_beyond_the_bound_peers_are_told_to_wait() {
     let server = own("");
     let mut old = open(&server, "?id=guest-0");
+    // A socket is open before its peer is known: without this the new one could come first.
+    wait_for_peer(&server, "guest-0", |peer| peer["status"] == "connected");
     let mut sockets: Vec<Socket> =
         (0..256).map(|number| open(&server, &format!("?id=guest-{number}"))).collect();
     assert_eq!(to_the_end(&mut old).1, 1_000);
-    wait_for_peer(&server, "guest-255", |peer| peer["status"] == "connected");
+    for number in 1..256 {
+        wait_for_peer(&server, &format!("guest-{number}"), |peer| peer["status"] == "connected");
+    }
     let mut beyond = open(&server, "?id=one-too-many");
     assert_eq!(to_the_end(&mut beyond).1, 1_013);
     assert_eq!(to_the_end(&mut open(&server, "?id=own")).1, 1_008);
