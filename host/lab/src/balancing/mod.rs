@@ -3,7 +3,7 @@
 //! [`Scenario`] + seed -> arrivals -> [`Balancer`] asked with what its host knows -> queues of members -> [`Outcome`]
 //!
 //! What a host knows is kept by core's own registry: it counts a task at the decision, hears of its end if callers tell,
-//! and of all else by reports that are late. [`reference`] has the bound: the least loaded of all members by a
+//! and of all else by reports that are late. [`mod@reference`] has the bound: the least loaded of all members by a
 //! host that always knows.
 //!
 //! Invariant: everything follows from the scenario and the seed, and the arrivals, service times and session keys of a
