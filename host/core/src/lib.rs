@@ -34,3 +34,4 @@ pub mod scaling;
 pub mod setting;
 pub mod slot;
 pub mod time;
+pub mod trust;
