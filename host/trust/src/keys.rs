@@ -49,7 +49,9 @@ pub struct Key {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
     /// The name has another key.
-    #[error("the name `{0}` is taken by another key; names of revoked keys stay taken, too; choose another name")]
+    #[error(
+        "the name `{0}` is taken by another key; names of revoked keys stay taken, too; choose another name"
+    )]
     NameTaken(KeyName),
     /// The key has another name.
     #[error("key {id} is in the set already, as `{name}`{}", if *.revoked { ", and was revoked; make a new key" } else { "" })]

@@ -12,7 +12,7 @@ mod manifest;
 mod rules;
 mod signature;
 
-pub use keys::{Key, KEYS_MAX, KeySet, KeySetError, Mark, Revocation};
+pub use keys::{KEYS_MAX, Key, KeySet, KeySetError, Mark, Revocation};
 pub use manifest::{Limits, MANIFEST_BYTES_MAX, Manifest, ManifestError};
 pub use rules::{Admission, Offer, Refusal, Rules, Scope, ScopeError};
 pub use semver::Version;

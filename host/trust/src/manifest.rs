@@ -58,7 +58,9 @@ pub enum ManifestError {
     #[error("the manifest is not in canonical form, which is {0}")]
     NotCanonical(String),
     /// It is about another component than the one at hand.
-    #[error("the signature is for {field} `{signed}`, but the component is {field} `{found}`; sign this component")]
+    #[error(
+        "the signature is for {field} `{signed}`, but the component is {field} `{found}`; sign this component"
+    )]
     Other {
         /// What differs.
         field: &'static str,

@@ -273,8 +273,7 @@ mod tests {
     impl World {
         /// Keys a, b and the revoked r; `balancing/default` lists a and r, `scaling/*` lists b.
         fn new() -> Self {
-            let mut world =
-                Self { pairs: BTreeMap::new(), keys: KeySet::default(), rules: Rules::default() };
+            let mut world = Self { pairs: BTreeMap::new(), keys: KeySet::default(), rules: Rules::default() };
             let mark = || Mark { by: "me".into(), at: WallMs(1) };
             for key in ["a", "b", "r"] {
                 let pair = KeyPair::generate_unencrypted_keypair().unwrap();
@@ -329,11 +328,21 @@ mod tests {
             (false, "routing/default", &["b"], &["in true"]),
             (false, "routing/default", &["r"], &["key `r`", "revoked", "routing/default", "another key"]),
             (false, "routing/default", &["r", "b"], &["in true"]),
-            (true, "routing/default", &[], &["not signed", "routing/default", "a key in force", "policy sign"]),
+            (
+                true,
+                "routing/default",
+                &[],
+                &["not signed", "routing/default", "a key in force", "policy sign"],
+            ),
             (true, "routing/default", &["b"], &["in true"]),
             (false, "balancing/default", &[], &["not signed", "key `a` or key `r`", "balancing/default"]),
             (false, "balancing/default", &["a"], &["in true"]),
-            (false, "balancing/default", &["b"], &["signed by key `b`", "only what key `a`", "policies.trust"]),
+            (
+                false,
+                "balancing/default",
+                &["b"],
+                &["signed by key `b`", "only what key `a`", "policies.trust"],
+            ),
             (false, "balancing/default", &["b", "r"], &["key `r`", "revoked"]),
             (false, "balancing/default", &["r", "a"], &["in true"]),
             (false, "balancing/other", &[], &["in false"]),

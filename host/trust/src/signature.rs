@@ -24,7 +24,9 @@ const HASHED: [u8; 2] = *b"ED";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Not the text of a key.
-    #[error("not a public key of minisign: give the .pub file that `pilothouse policy keygen` wrote, or its second line")]
+    #[error(
+        "not a public key of minisign: give the .pub file that `pilothouse policy keygen` wrote, or its second line"
+    )]
     Form,
     /// The text of a secret.
     #[error("that is a secret key; give the .pub file beside it, and keep the secret where it is")]
