@@ -238,7 +238,7 @@ fn after_a_revocation_nothing_new_comes_in_and_what_serves_is_reported() {
     let check = |server: &Server| {
         let url = at(server);
         assert_eq!(active(server), "weighted 0.3.0", "it serves on");
-        server.ok("POST", "/api/v1/route", Some(r#"{"requirement": {"kind": "node"}}"#)).unwrap();
+        server.ok("POST", "/api/v1/route", Some(r#"{"requirement": {"kind": "any"}}"#)).unwrap();
         assert_eq!(slot(server)["trust"], json!({ "standing": "key revoked", "keys": ["ci"] }));
         for list in [["policy", "list"], ["slot", "list"]] {
             let shown = workshop.ok(&["--server", &url, list[0], list[1]]);
@@ -260,6 +260,16 @@ fn after_a_revocation_nothing_new_comes_in_and_what_serves_is_reported() {
     server.restart().unwrap();
     check(&server);
     workshop.refused(&["--server", &at(&server), "keys", "revoke", "ci"], &["revoked before"]);
+    // Replaced, it is no way back: there is one to what came after it only.
+    let activate = |policy: &str| {
+        let body = json!({ "policy": policy }).to_string();
+        server.ok("POST", "/api/v1/slots/balancing/default/activate", Some(&body)).unwrap()
+    };
+    activate("random");
+    workshop.refused(&["--server", &at(&server), "policy", "rollback", SLOT], &["no earlier revision"]);
+    activate("round-robin");
+    server.ok("POST", "/api/v1/slots/balancing/default/rollback", None).unwrap();
+    assert_eq!(active(&server), "random 0.1.0");
     // The list of a server is a set of keys for `verify`, with its revocations.
     let listed = workshop.ok(&["--server", &at(&server), "--output", "json", "keys", "list"]);
     std::fs::write(workshop.path("keys.json"), listed).unwrap();

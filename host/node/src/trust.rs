@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use anyhow::Context as _;
 use pilothouse_core::event::EventKind;
 use pilothouse_core::id::{Digest, KeyName};
 use pilothouse_core::policy::Description;
@@ -66,7 +67,8 @@ impl Trust {
         }
         known.keys = KeySet::restore(keys);
         for entry in hub.store.range("signatures/", RECORDS_MAX)? {
-            let signature = Signature::parse(&entry.value)?;
+            let signature = Signature::parse(&entry.value)
+                .with_context(|| format!("record `{}` is not a signature", entry.key))?;
             known.signatures.entry(signature.manifest().digest).or_default().push(signature);
         }
         for entry in hub.store.range("marks/", RECORDS_MAX)? {

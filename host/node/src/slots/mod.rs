@@ -185,6 +185,7 @@ impl Slots {
             }
             Err(reason) => self.step(&mut slot_now, Event::Denied { ticket, revision, by, reason }),
         };
+        aftermath.writes.extend(self.forget_distrusted(&mut slot_now).writes);
         drop(slot_now);
         aftermath.writes.extend(vouched);
         Ok(Requested { aftermath, ticket, slot })
@@ -197,7 +198,10 @@ impl Slots {
     pub fn roll_back(&self, slot: SlotId, by: String) -> Result<Requested, ServiceError> {
         let managed = self.managed(&slot).ok_or_else(|| not_found(&slot))?;
         let ticket = self.ticket();
-        let aftermath = self.step(&mut lock(&managed), Event::RollbackRequested { ticket, by });
+        let mut slot_now = lock(&managed);
+        let mut aftermath = self.step(&mut slot_now, Event::RollbackRequested { ticket, by });
+        aftermath.writes.extend(self.forget_distrusted(&mut slot_now).writes);
+        drop(slot_now);
         Ok(Requested { aftermath, ticket, slot })
     }
 

@@ -9,7 +9,7 @@ use pilothouse_transport::service::{PolicyInfo, ServiceError};
 use pilothouse_trust::Admission;
 
 use super::library::Loaded;
-use super::{Slots, lock, settle};
+use super::{Aftermath, Managed, Slots, lock, settle};
 
 /// A component that came in; what vouches for it is durable when the write is.
 type Taken = (Arc<Loaded>, Option<Pending<TxnOutcome>>);
@@ -112,14 +112,18 @@ impl Slots {
                     tracing::warn!(%slot, policy, "what serves is signed by revoked keys only");
                     self.trust.tell(Notice::StillServing { slot, policy, keys });
                 }
-                let previous =
-                    slot.machine.previous().map(|previous| (previous.id.component, self.standing(previous)));
-                let Some((component, Standing::Revoked(keys))) = previous else { continue };
-                let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
-                let reason = format!("key revoked: {}; the slot does not go back to it", keys.join(", "));
-                self.step(&mut slot, Event::Distrusted(component, reason))
+                self.forget_distrusted(&mut slot)
             };
             settle(aftermath).await;
         }
+    }
+
+    /// Sees to it that a slot does not go back to what only revoked keys signed: neither by hand nor by itself.
+    pub(super) fn forget_distrusted(&self, slot: &mut Managed) -> Aftermath {
+        let previous = slot.machine.previous().map(|previous| (previous.id.component, self.standing(previous)));
+        let Some((component, Standing::Revoked(keys))) = previous else { return Aftermath::default() };
+        let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+        let reason = format!("key revoked: {}; the slot does not go back to it", keys.join(", "));
+        self.step(slot, Event::Distrusted(component, reason))
     }
 }

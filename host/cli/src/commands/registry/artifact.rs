@@ -39,7 +39,7 @@ pub(in crate::commands) struct Artifact {
 /// A manifest of a registry, as far as it matters.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Wire {
+struct Wire {
     media_type: Option<String>,
     layers: Option<Vec<LayerWire>>,
     #[serde(default)]

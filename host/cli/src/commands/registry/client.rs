@@ -196,7 +196,8 @@ impl Registry {
     }
 
     fn body(&self, mut answer: Response<Body>, limit: usize, what: &str) -> anyhow::Result<Vec<u8>> {
-        let read = answer.body_mut().with_config().limit(limit as u64).read_to_vec();
+        // The reader fails at its limit, even if nothing more would come.
+        let read = answer.body_mut().with_config().limit(limit as u64 + 1).read_to_vec();
         read.map_err(|error| match error {
             ureq::Error::BodyExceedsLimit(_) => {
                 anyhow::anyhow!("cannot {what}: {} sends more than {limit} bytes", self.host)

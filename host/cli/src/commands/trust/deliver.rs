@@ -7,8 +7,9 @@ use pilothouse_engine::LoadedPolicy;
 use pilothouse_trust::Signature;
 use serde_json::json;
 
+use super::sign::{self, Signed};
 use super::verify::{self, Keys};
-use super::{beside, component, sign, signature_of, write};
+use super::{beside, component, signature_of, write};
 use crate::args::trust::{RegistryArgs, SignArgs};
 use crate::commands::inspect;
 use crate::commands::registry::{Artifact, Cache, Pinned, Reference, Registry};
@@ -39,11 +40,11 @@ pub(super) fn push(
 pub(super) fn publish(sign: &SignArgs, reference: &str, args: &RegistryArgs) -> anyhow::Result<Report> {
     let reference = Reference::parse(reference)?;
     ensure!(reference.is_bare(), "name REGISTRY/NAME only; the tag is the policy's version");
-    let (_, bytes, loaded, signature) = sign::run(sign)?;
+    let Signed { component, loaded, signature, .. } = sign::run(sign)?;
     let version = &loaded.description.version;
     // A tag has no `+`, which a semantic version may have.
     let reference = reference.with_tag(&version.replace('+', "_"))?;
-    deliver(&reference, &bytes, &loaded, Some(signature), args)
+    deliver(&reference, &component, &loaded, Some(signature), args)
 }
 
 fn deliver(

@@ -21,7 +21,7 @@ use crate::output::Report;
 pub(super) fn run(command: TrustCommand) -> anyhow::Result<Report> {
     match command {
         TrustCommand::Keygen { out } => sign::keygen(&out),
-        TrustCommand::Sign(args) => Ok(sign::run(&args)?.0),
+        TrustCommand::Sign(args) => Ok(sign::run(&args)?.report),
         TrustCommand::Verify { file, signature, keys } => verify::run(&file, signature.as_deref(), &keys),
         TrustCommand::Push { file, reference, signature, registry } => {
             deliver::push(&file, &reference, signature.as_deref(), &registry)

@@ -66,8 +66,15 @@ fn new_file(path: &Path, mode: u32, bytes: &[u8]) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Signs; gives the signature and what was loaded, for whoever goes on with it.
-pub(super) fn run(args: &SignArgs) -> anyhow::Result<(Report, Vec<u8>, LoadedPolicy, Vec<u8>)> {
+/// What was signed, for whoever goes on with it.
+pub(super) struct Signed {
+    pub(super) report: Report,
+    pub(super) component: Vec<u8>,
+    pub(super) loaded: LoadedPolicy,
+    pub(super) signature: Vec<u8>,
+}
+
+pub(super) fn run(args: &SignArgs) -> anyhow::Result<Signed> {
     let secret = secret(&args.key)?;
     let bytes = component(&args.file)?;
     let loaded = inspect::load(&args.file.display().to_string(), &bytes)?;
@@ -94,7 +101,7 @@ pub(super) fn run(args: &SignArgs) -> anyhow::Result<(Report, Vec<u8>, LoadedPol
         "key": signature.key().to_string(),
         "manifest": serde_json::from_str::<serde_json::Value>(&manifest.canonical())?,
     });
-    Ok((Report::new(told, line), bytes, loaded, text.into_bytes()))
+    Ok(Signed { report: Report::new(told, line), component: bytes, loaded, signature: text.into_bytes() })
 }
 
 fn manifest(args: &SignArgs, loaded: &LoadedPolicy) -> anyhow::Result<Manifest> {
