@@ -24,6 +24,7 @@ mod scaling;
 pub mod serve;
 pub mod slots;
 mod tasks;
+pub mod trust;
 
 pub use config::Config;
 pub use serve::{Running, start};

@@ -11,8 +11,10 @@ mod lab;
 mod orchestrator;
 mod place;
 mod region;
+mod registry;
 mod remote;
 mod serve;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -43,6 +45,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Policy(PolicyCommand::Inspect { policy }) if inspect::is_file(&policy) => {
             inspect::run(&policy)?.print(output)?
         }
+        Command::Policy(PolicyCommand::Trust(command)) => trust::run(command)?.print(output)?,
         remote => remote::run(&client, remote)?.print(output)?,
     }
     Ok(ExitCode::SUCCESS)
