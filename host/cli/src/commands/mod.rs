@@ -2,6 +2,7 @@
 
 mod bench;
 mod config;
+pub(crate) mod conform;
 mod demo;
 mod events;
 mod failover;
@@ -43,6 +44,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Policy(PolicyCommand::Inspect { policy }) if inspect::is_file(&policy) => {
             inspect::run(&policy)?.print(output)?
         }
+        Command::Policy(PolicyCommand::Conform(args)) => return conform::run(&args, output),
         remote => remote::run(&client, remote)?.print(output)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -252,6 +252,7 @@ fn policy(client: &Client, command: PolicyCommand) -> anyhow::Result<Report> {
         PolicyCommand::Inspect { policy } => {
             inspect::report(client.get(&format!("/api/v1/policies/{policy}"))?)
         }
+        PolicyCommand::Conform(_) => anyhow::bail!("`policy conform` is handled before"),
         PolicyCommand::Load { file, activate } => {
             let bytes = std::fs::read(&file)
                 .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", file.display()))?;
