@@ -48,6 +48,7 @@ const OURS: &[(&str, &[&str])] = &[
             "pilothouse-core",
             "pilothouse-node",
             "pilothouse-engine",
+            "pilothouse-conformance",
             "pilothouse-lab",
             "pilothouse-policies",
             "pilothouse-transport",

@@ -543,6 +543,8 @@ pub(crate) enum PolicyCommand {
         /// NAME, FAMILY/NAME or digest of one that the server knows, or the path of a .wasm file (no server needed).
         policy: String,
     },
+    /// Does a component keep the policy contract? No server needed. Example: pilothouse policy conform mine.wasm --html report.html
+    Conform(crate::commands::conform::ConformArgs),
     /// Load a component. Example: pilothouse policy load mine.wasm --activate balancing/default
     Load {
         /// The component.

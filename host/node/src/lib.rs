@@ -8,6 +8,7 @@
 pub mod blobs;
 pub mod clock;
 pub mod config;
+pub mod conform;
 pub mod control;
 pub mod decide;
 pub mod failover;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod config;
+pub(crate) mod conform;
 mod demo;
 mod events;
 mod failover;
@@ -46,6 +47,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             inspect::run(&policy)?.print(output)?
         }
         Command::Policy(PolicyCommand::Trust(command)) => trust::run(command)?.print(output)?,
+        Command::Policy(PolicyCommand::Conform(args)) => return conform::run(&args, output),
         remote => remote::run(&client, remote)?.print(output)?,
     }
     Ok(ExitCode::SUCCESS)

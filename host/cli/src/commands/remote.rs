@@ -257,6 +257,7 @@ fn policy(client: &Client, command: PolicyCommand) -> anyhow::Result<Report> {
         PolicyCommand::Inspect { policy } => {
             inspect::report(client.get(&format!("/api/v1/policies/{policy}"))?)
         }
+        PolicyCommand::Conform(_) => anyhow::bail!("`policy conform` is handled before"),
         PolicyCommand::Load { file, activate, bring } => {
             let file = file.to_string_lossy();
             let answer = bring::run(client, &file, activate.as_deref(), None, &bring)?;
