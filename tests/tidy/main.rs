@@ -46,6 +46,7 @@ const OURS: &[(&str, &[&str])] = &[
             "pilothouse-core",
             "pilothouse-node",
             "pilothouse-engine",
+            "pilothouse-conformance",
             "pilothouse-lab",
             "pilothouse-policies",
             "pilothouse-transport",

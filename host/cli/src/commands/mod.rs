@@ -10,6 +10,7 @@ mod inspect;
 mod lab;
 mod orchestrator;
 mod place;
+mod policy;
 mod region;
 mod remote;
 mod serve;
@@ -22,6 +23,7 @@ use crate::args::{Args, Command, PolicyCommand};
 use crate::client::Client;
 
 pub(crate) use lab::NotFound;
+pub(crate) use policy::{Language, MissingTool};
 
 /// Runs a command to its end.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -43,6 +45,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Policy(PolicyCommand::Inspect { policy }) if inspect::is_file(&policy) => {
             inspect::run(&policy)?.print(output)?
         }
+        Command::Policy(PolicyCommand::New(args)) => policy::new(args)?.print(output)?,
+        Command::Policy(PolicyCommand::Build(args)) => policy::build(&args)?.print(output)?,
+        Command::Policy(PolicyCommand::Test(args)) => policy::test(&args)?.print(output)?,
+        Command::Policy(PolicyCommand::Bench(args)) => policy::bench(&args)?.print(output)?,
+        Command::Policy(PolicyCommand::Dev(args)) => policy::dev(&args, &client)?,
         remote => remote::run(&client, remote)?.print(output)?,
     }
     Ok(ExitCode::SUCCESS)

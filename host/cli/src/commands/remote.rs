@@ -286,6 +286,7 @@ fn policy(client: &Client, command: PolicyCommand) -> anyhow::Result<Report> {
         PolicyCommand::History { slot } => {
             Report::list(client.get(&format!("/api/v1/slots/{slot}/history"))?, "history", HISTORY)
         }
+        other => anyhow::bail!("{other:?} is not a question to a server"),
     })
 }
 
