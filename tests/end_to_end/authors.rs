@@ -40,7 +40,9 @@ fn shell(script: &str, dir: &Path, server: &str) -> Output {
     std::os::unix::fs::symlink(binary().unwrap().canonicalize().unwrap(), bin.join("pilothouse")).unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let mut bash = Command::new("bash");
-    CLEARED.iter().for_each(|name| drop(bash.env_remove(name)));
+    for name in CLEARED {
+        bash.env_remove(name);
+    }
     bash.args(["-euo", "pipefail", "-c", script]).current_dir(dir).env("PATH", path);
     bash.env("PILOTHOUSE_SERVER", format!("http://{server}"));
     bash.env("PILOTHOUSE_TOOLS", root().join("target/tools")).output().unwrap()

@@ -89,6 +89,9 @@ pub(crate) fn engine() -> wasmtime::Result<Engine> {
     // Proposals by allow-list: everything off, then what compilers of policies need.
     config.wasm_features(WasmFeatures::all(), false);
     config.wasm_features(allowed_features(), true);
+    // The engine's own adapters between parts of a component (stubs of WASI are such parts) have two memories. Modules of guests may not:
+    // the pre-check has it off.
+    config.wasm_features(WasmFeatures::MULTI_MEMORY, true);
     // Asynchronous components are not needed, and most recent defects were there.
     config.concurrency_support(false);
     // Fuel bounds a decision deterministically, the epoch bounds it in time; together they cost what one costs.

@@ -47,7 +47,9 @@ fn target_dir(project: &Project) -> PathBuf {
 
 fn cargo(project: &Project, what: &str) -> anyhow::Result<Command> {
     let mut cargo = tools::in_path("cargo", RUSTUP)?;
-    CLEARED.into_iter().for_each(|name| drop(cargo.env_remove(name)));
+    for name in CLEARED {
+        cargo.env_remove(name);
+    }
     cargo.current_dir(&project.dir).arg(what).arg("--target-dir").arg(target_dir(project));
     Ok(cargo)
 }
