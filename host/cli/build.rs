@@ -17,10 +17,13 @@ use wit_parser::Resolve;
 fn main() -> Result<(), Box<dyn Error>> {
     let own = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let root = own.join("../..").canonicalize()?;
-    let mut list = String::from("/// Path and text of every file.\npub(super) static ALL: &[(&str, &str)] = &[\n");
-    for (folder, name) in
-        [(own.join("templates"), "templates"), (root.join("wit"), "wit"), (root.join("policies/sdk/src"), "sdk")]
-    {
+    let mut list =
+        String::from("/// Path and text of every file.\npub(super) static ALL: &[(&str, &str)] = &[\n");
+    for (folder, name) in [
+        (own.join("templates"), "templates"),
+        (root.join("wit"), "wit"),
+        (root.join("policies/sdk/src"), "sdk"),
+    ] {
         println!("cargo::rerun-if-changed={}", folder.display());
         let mut found = Vec::new();
         files(&folder, &mut found)?;
@@ -50,7 +53,8 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> 
 
 /// What the macros in `policies/sdk/src/bindings.rs` make.
 fn bindings(wit: &Path) -> Result<String, Box<dyn Error>> {
-    let options = Opts { format: true, pub_export_macro: true, generate_unused_types: true, ..Opts::default() };
+    let options =
+        Opts { format: true, pub_export_macro: true, generate_unused_types: true, ..Opts::default() };
     let mut text = String::from(
         "//! Made from `wit/` by wit-bindgen; authors use the modules beside this one.\n\
          #![allow(warnings, clippy::all, unsafe_code, reason = \"generated\")]\n",

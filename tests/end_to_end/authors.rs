@@ -12,8 +12,14 @@ use pilothouse_tests::{Server, binary};
 /// A tool is not installed.
 const MISSING: i32 = 5;
 /// What another cargo around this test must not leak into it.
-const CLEARED: [&str; 6] =
-    ["CARGO_TARGET_DIR", "RUSTUP_TOOLCHAIN", "RUSTFLAGS", "RUSTC_WRAPPER", "CARGO_BUILD_TARGET", "VIRTUAL_ENV"];
+const CLEARED: [&str; 6] = [
+    "CARGO_TARGET_DIR",
+    "RUSTUP_TOOLCHAIN",
+    "RUSTFLAGS",
+    "RUSTC_WRAPPER",
+    "CARGO_BUILD_TARGET",
+    "VIRTUAL_ENV",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()

@@ -7,8 +7,7 @@ use crate::commands::{MissingTool, NotFound};
 use crate::output;
 
 /// What `--help` says of exit codes.
-pub(crate) const HELP: &str =
-    "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 server not reachable, 4 not found, 5 a tool is not installed";
+pub(crate) const HELP: &str = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 server not reachable, 4 not found, 5 a tool is not installed";
 
 /// Prints an error with its causes and gives its code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {

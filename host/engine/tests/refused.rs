@@ -37,7 +37,10 @@ fn the_honest_guest_is_accepted() {
 fn shapes_that_make_compiling_slow_are_refused_before_it() {
     let runtime = runtime();
     for (module, wanted) in [
-        (nested(5_000), "nesting of blocks is 321, at most 320 is allowed; a server with `large-components = true`"),
+        (
+            nested(5_000),
+            "nesting of blocks is 321, at most 320 is allowed; a server with `large-components = true`",
+        ),
         (format!("(func (local {}))", "i64 ".repeat(1_001)), "locals of a function"),
         (format!("(func {})", "nop ".repeat(140_000)), "function body (bytes)"),
         ("(func)".repeat(20_001), "number of functions is 20001"),

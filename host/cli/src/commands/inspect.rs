@@ -21,7 +21,8 @@ pub(super) fn is_file(policy: &str) -> bool {
 
 pub(super) fn run(path: &str) -> anyhow::Result<Report> {
     let bytes = std::fs::read(Path::new(path)).with_context(|| format!("cannot read {path}"))?;
-    let (loaded, is_large) = policy::load(Path::new(path), &bytes).with_context(|| format!("{path} would be refused"))?;
+    let (loaded, is_large) =
+        policy::load(Path::new(path), &bytes).with_context(|| format!("{path} would be refused"))?;
     let mut view = view(&loaded);
     if let Some(fields) = view.as_object_mut() {
         fields.insert("large".to_owned(), is_large.into());

@@ -9,10 +9,10 @@ use pilothouse_engine::LoadedPolicy;
 use pilothouse_node::config::Config;
 use serde_json::{Value, json};
 
+use super::build;
 use super::engine::{self, Engine};
 use super::measure::{self, Taken};
 use super::project::Project;
-use super::build;
 use crate::args::author::BenchArgs;
 use crate::commands::lab;
 use crate::output::Report;

@@ -71,7 +71,8 @@ fn visit(dir: &Path, seen: &mut Seen) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with('.') || MADE.contains(&&*name) || name == "__pycache__" || seen.len() >= FILES_MAX {
+        if name.starts_with('.') || MADE.contains(&&*name) || name == "__pycache__" || seen.len() >= FILES_MAX
+        {
             continue;
         }
         let Ok(about) = entry.metadata() else { continue };

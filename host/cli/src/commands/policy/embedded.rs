@@ -62,7 +62,9 @@ pub(super) fn supplies(project: &Project) -> anyhow::Result<()> {
         }
     }
     let language = language.name();
-    for folder in [format!("templates/{language}/vendor/common"), format!("templates/{language}/vendor/{kind}")] {
+    for folder in
+        [format!("templates/{language}/vendor/common"), format!("templates/{language}/vendor/{kind}")]
+    {
         for (path, text) in below(&folder) {
             write(dir, &format!("vendor/{path}"), text)?;
         }
@@ -78,7 +80,8 @@ mod tests {
     #[test]
     fn the_vendored_sdk_asks_for_the_versions_of_ours() {
         let of = |text: &str| -> toml::Table { toml::from_str(text).unwrap() };
-        let root = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml")).unwrap();
+        let root =
+            std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml")).unwrap();
         let ours = of(&root)["workspace"]["dependencies"].clone();
         let (_, vendored) = below("templates/rust/vendor/common/pilothouse-sdk").next().unwrap();
         for (name, wanted) in of(vendored)["dependencies"].as_table().unwrap() {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use pilothouse_core::policy::state::SlotState;
-use pilothouse_engine::{Bounds, Budget, Cache, Compiler, LoadError, LoadedPolicy, Pool, PoolConfig, Runtime};
+use pilothouse_engine::{
+    Bounds, Budget, Cache, Compiler, LoadError, LoadedPolicy, Pool, PoolConfig, Runtime,
+};
 
 /// Wall clock of a decision, ms, where time is not what is looked at.
 pub(super) const PATIENT_MS: u64 = 600_000;

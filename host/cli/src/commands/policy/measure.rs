@@ -67,8 +67,7 @@ pub(super) fn one(loaded: &Arc<LoadedPolicy>, members: u32) -> anyhow::Result<Ta
     let before = pool.usage();
     let started = now();
     let mut decisions = 0;
-    while decisions < DECISIONS_MIN
-        || (started.elapsed().as_millis() < TIMED_MS && decisions < DECISIONS_MAX)
+    while decisions < DECISIONS_MIN || (started.elapsed().as_millis() < TIMED_MS && decisions < DECISIONS_MAX)
     {
         decide(WARM_UP + decisions)?;
         decisions += 1;

@@ -65,6 +65,7 @@ pub(super) fn needs(loaded: LoadedPolicy) -> Value {
 /// Loads a file as a server would; whether it needs the wider bounds. What `policy build` compiled is not compiled again.
 pub(super) fn load(file: &Path, bytes: &[u8]) -> anyhow::Result<(LoadedPolicy, bool)> {
     let code = file.with_file_name(CODE);
-    let engine::Engine { loaded, is_large, .. } = engine::load(bytes, Some(&code).filter(|dir| dir.is_dir()).map(PathBuf::as_path))?;
+    let engine::Engine { loaded, is_large, .. } =
+        engine::load(bytes, Some(&code).filter(|dir| dir.is_dir()).map(PathBuf::as_path))?;
     Ok((loaded, is_large))
 }

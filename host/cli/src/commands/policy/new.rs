@@ -37,6 +37,8 @@ fn install(language: Language) -> &'static str {
     match language {
         Language::Rust => "",
         Language::Typescript => "npm ci",
-        Language::Python | Language::C => "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt",
+        Language::Python | Language::C => {
+            "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt"
+        }
     }
 }

@@ -68,7 +68,10 @@ impl Project {
         let dir = dir.canonicalize().with_context(|| format!("there is no folder {}", dir.display()))?;
         let path = dir.join(MANIFEST);
         let text = std::fs::read_to_string(&path).with_context(|| {
-            format!("{} is no policy project: it has no {MANIFEST}; `pilothouse policy new` makes one", dir.display())
+            format!(
+                "{} is no policy project: it has no {MANIFEST}; `pilothouse policy new` makes one",
+                dir.display()
+            )
         })?;
         let Manifest { name, version, kind, language } =
             toml::from_str(&text).with_context(|| format!("{} is not as expected", path.display()))?;

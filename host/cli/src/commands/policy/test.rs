@@ -30,7 +30,8 @@ pub(super) fn run(project: &Project, release: bool) -> anyhow::Result<Report> {
         "its own tests pass, but the component does not keep the contract:\n{}",
         lines.join("\n")
     );
-    let text = format!("{} passes its own tests, and the contract's smoke checks as a component", project.name);
+    let text =
+        format!("{} passes its own tests, and the contract's smoke checks as a component", project.name);
     let json = json!({ "name": project.name, "native": "passed", "component": "passed" });
     Ok(Report::new(json, text))
 }

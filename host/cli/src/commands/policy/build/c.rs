@@ -82,7 +82,8 @@ fn compiler(project: &Project) -> anyhow::Result<Command> {
         Ok(_) => anyhow::bail!("the compiler of Zig came and went"),
     };
     let debian = "apt-get install clang lld wasi-libc libclang-rt-dev-wasm32";
-    Err(MissingTool { tool: "a C compiler for WebAssembly", install: format!("{install}` or `{debian}") }.into())
+    Err(MissingTool { tool: "a C compiler for WebAssembly", install: format!("{install}` or `{debian}") }
+        .into())
 }
 
 fn version(project: &Project) -> anyhow::Result<String> {
@@ -93,7 +94,8 @@ fn version(project: &Project) -> anyhow::Result<String> {
 fn sources(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let paths = entries.flatten().map(|entry| entry.path());
-    let mut found: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|end| end == "c")).collect();
+    let mut found: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|end| end == "c")).collect();
     found.sort();
     Ok(found)
 }

@@ -93,7 +93,11 @@ pub(super) fn report(project: &Project, built: &Built) -> Report {
         "large": built.is_large,
         "took_ms": built.took_ms as u64,
     });
-    let large = if built.is_large { "\n  needs `large-components = true` under `[policies]` of the server" } else { "" };
+    let large = if built.is_large {
+        "\n  needs `large-components = true` under `[policies]` of the server"
+    } else {
+        ""
+    };
     let text = format!(
         "{kind}/{name} {version}: {kib:.1} KiB in {seconds:.1} s\n  imports {imports}\n  {file}{large}",
         kind = project.kind,

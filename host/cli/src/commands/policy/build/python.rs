@@ -14,7 +14,15 @@ pub(super) fn component(project: &Project) -> anyhow::Result<(Vec<u8>, Made)> {
     about(project)?;
     let component = project.target().join("component.wasm");
     let mut componentize = Command::new(program);
-    componentize.current_dir(&project.dir).args(["--quiet", "-d", "wit", "-w", "policy", "componentize", "--stub-wasi"]);
+    componentize.current_dir(&project.dir).args([
+        "--quiet",
+        "-d",
+        "wit",
+        "-w",
+        "policy",
+        "componentize",
+        "--stub-wasi",
+    ]);
     for folder in ["src", "vendor", "target/python"] {
         componentize.args(["-p", folder]);
     }
@@ -41,4 +49,3 @@ fn about(project: &Project) -> anyhow::Result<()> {
     let path = folder.join("project_about.py");
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
-

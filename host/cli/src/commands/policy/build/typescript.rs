@@ -46,8 +46,12 @@ fn bundler(project: &Project) -> anyhow::Result<Command> {
     let modules = tools::node_modules(&project.dir, "esbuild")?;
     let mut esbuild = Command::new(modules.join(".bin/esbuild"));
     let define = |name: &str, value: &str| format!("--define:{name}=\"{value}\"");
-    esbuild.current_dir(&project.dir).args(["--bundle", "--format=esm", "--target=es2023", "--log-level=warning"]);
+    esbuild.current_dir(&project.dir).args([
+        "--bundle",
+        "--format=esm",
+        "--target=es2023",
+        "--log-level=warning",
+    ]);
     esbuild.args([define("POLICY_NAME", &project.name), define("POLICY_VERSION", &project.version)]);
     Ok(esbuild)
 }
-

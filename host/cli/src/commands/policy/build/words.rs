@@ -26,12 +26,16 @@ const INDEX_MAX: u8 = 0x40;
 pub(super) fn contract(wit: &Path, to: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     for entry in std::fs::read_dir(wit).with_context(|| format!("cannot read {}", wit.display()))? {
-        let (path, target) = { let entry = entry?; (entry.path(), to.join(entry.file_name())) };
+        let (path, target) = {
+            let entry = entry?;
+            (entry.path(), to.join(entry.file_name()))
+        };
         if path.is_dir() {
             contract(&path, &target)?;
             continue;
         }
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let is_pushed = path.ends_with("lifecycle.wit");
         let text = if is_pushed { text.replace(WORDS, HALVES) } else { text };
         std::fs::write(&target, text).with_context(|| format!("cannot write {}", target.display()))?;
