@@ -86,7 +86,10 @@ pub(super) fn against(first: &str, second: &str, seeds: u32) -> anyhow::Result<R
         entries.add(policy, None, None)?;
     }
     let again = format!("pilothouse lab compare {first} {second} --seeds {seeds}");
-    let asked = Asked { question: "", again: &again, pair: Some((first, second)), is_brief: false };
+    let labels = entries.labels();
+    let pair = labels.first().zip(labels.get(1)).map(|(first, second)| (*first, *second));
+    let question = format!("Is {first} better than {second}?");
+    let asked = Asked { question: &question, again: &again, pair, is_brief: false };
     Ok(Contest::hold(of_one_family(Vec::new(), &entries)?, &entries, &common)?.report(asked))
 }
 
