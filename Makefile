@@ -36,8 +36,15 @@ soak: target ## The long variants of the tests: more swaps, reloads and kills. P
 	PILOTHOUSE_SOAK=1 PILOTHOUSE_BIN="$(CURDIR)/target/debug/pilothouse" $(CARGO) test --locked -p pilothouse-tests -- --nocapture
 	SIMULATION_SEEDS=250000 $(CARGO) test --locked -p pilothouse-simulation -- --nocapture
 
-deps: ## Install what tests use if it is there (curl, Node's ws, minisign, an OCI registry); the product needs none of it.
+TEMPLATES := host/cli/templates
+TOOLS := target/tools
+
+deps: ## Install what tests use if it is there (curl, Node's ws, minisign, an OCI registry, tools of policy languages); the product needs none of it.
 	@command -v curl >/dev/null || (apt-get update -qq && apt-get install -y -qq curl)
 	@command -v docker-registry >/dev/null && command -v minisign >/dev/null || (apt-get update -qq && apt-get install -y -qq docker-registry minisign)
 	@command -v npm >/dev/null || (apt-get update -qq && apt-get install -y -qq nodejs npm)
 	@cd tests/node-client && npm ci --silent
+	@python3 -c 'import venv, ensurepip' 2>/dev/null || (apt-get update -qq && apt-get install -y -qq python3-venv)
+	@mkdir -p $(TOOLS) && cp $(TEMPLATES)/typescript/common/package*.json $(TOOLS) && npm --prefix $(TOOLS) ci --silent
+	@test -x $(TOOLS)/venv/bin/pip || python3 -m venv $(TOOLS)/venv
+	@$(TOOLS)/venv/bin/pip install -q -r $(TEMPLATES)/python/common/requirements.txt -r $(TEMPLATES)/c/common/requirements.txt

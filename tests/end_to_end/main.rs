@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod authors;
 mod cluster_api;
 mod command_line;
 mod control;

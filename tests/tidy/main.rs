@@ -166,7 +166,7 @@ fn a_broken_rule_is_noticed() {
 fn files(dir: &Path, ending: &str, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
-        if path.is_dir() && name != "target" && !name.to_string_lossy().starts_with('.') {
+        if path.is_dir() && name != "target" && name != "vendor" && !name.to_string_lossy().starts_with('.') {
             files(&path, ending, found);
         } else if path.extension().is_some_and(|extension| extension == ending) {
             found.push(path);

@@ -1,5 +1,6 @@
 //! The command line's grammar.
 
+pub(crate) mod author;
 mod failover;
 pub(crate) mod lab;
 pub(crate) mod orchestrator;
@@ -536,6 +537,16 @@ pub(crate) struct AssignArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
+    /// Make a project. Example: pilothouse policy new mine --kind balancing --lang typescript
+    New(author::NewArgs),
+    /// Build a project's component with the tools of its language.
+    Build(author::BuildArgs),
+    /// Run a project's own tests, then its component on small fleets in the real engine.
+    Test(author::BuildArgs),
+    /// Time a policy and compare it with another one in the lab. Example: pilothouse policy bench mine.wasm
+    Bench(author::BenchArgs),
+    /// Build and load a project into a server whenever a file of it is saved. Ends with Ctrl-C.
+    Dev(author::DevArgs),
     /// All policies that the server knows; with `--output json` also the schemas of their settings.
     List,
     /// One policy: what it is, imports, reads and may use. Example: pilothouse policy inspect scaling/hybrid

@@ -9,8 +9,8 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-/// Time for a request; loading a policy may compile for 15 s.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for a request; loading a large policy may compile for 90 s.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]

@@ -3,12 +3,11 @@
 use std::process::ExitCode;
 
 use crate::client::ClientError;
-use crate::commands::NotFound;
+use crate::commands::{MissingTool, NotFound};
 use crate::output;
 
 /// What `--help` says of exit codes.
-pub(crate) const HELP: &str =
-    "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 server not reachable, 4 not found";
+pub(crate) const HELP: &str = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 server not reachable, 4 not found, 5 a tool is not installed";
 
 /// Prints an error with its causes and gives its code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
@@ -16,6 +15,9 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     output::note(&format!("error: {}", causes.join(": ")));
     if error.downcast_ref::<NotFound>().is_some() {
         return ExitCode::from(4);
+    }
+    if error.downcast_ref::<MissingTool>().is_some() {
+        return ExitCode::from(5);
     }
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::Unreachable { .. }) => ExitCode::from(3),

@@ -57,6 +57,11 @@ impl Report {
         self.text
     }
 
+    /// The data and the text.
+    pub(crate) fn into_parts(self) -> (Value, String) {
+        (self.json, self.text)
+    }
+
     /// Writes it to stdout.
     pub(crate) fn print(&self, output: Output) -> anyhow::Result<()> {
         let text = match output {

@@ -2,7 +2,8 @@
 //!
 //! bytes -> child's stdin -> precompiled code on its stdout | [`LoadError::Compile`] with the reason
 //!
-//! Invariant: one compile at a time per host, and it ends within [`WALL_MS`] whatever the component is. The bytes
+//! Invariant: one compile at a time per host, and it ends within half as much again as its [`Bounds`] allow in CPU time,
+//! whatever the component is. The bytes
 //! have passed the pre-check before they come here.
 
 use std::io::{Read as _, Write as _};
@@ -13,13 +14,11 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use crate::precheck::{COMPONENT_BYTES_MAX, LoadError};
+use crate::precheck::{Bounds, LoadError};
 use crate::runtime;
 
-/// Wall clock of a compile, ms.
-const WALL_MS: u64 = 15_000;
-/// CPU time of a compile, seconds.
-const CPU_S: u64 = 10;
+/// Tells the child that [`Bounds::LARGE`] are in force.
+const LARGE: &str = "PILOTHOUSE_LARGE_COMPONENTS";
 /// Address space of a compile, bytes. Twice what honest policies need with all threads of the compiler.
 const ADDRESS_SPACE_BYTES: u64 = 4 << 30;
 /// Largest result, bytes: code is some ten times the component.
@@ -52,14 +51,22 @@ impl Compiler {
     }
 
     /// Compiles a component to what this host's engine maps.
-    pub(crate) fn compile(&self, engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+    pub(crate) fn compile(
+        &self,
+        engine: &wasmtime::Engine,
+        bytes: &[u8],
+        bounds: Bounds,
+    ) -> Result<Vec<u8>, LoadError> {
         let _turn = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
         match &self.way {
             Way::Here => engine.precompile_component(bytes).map_err(|error| failed(format!("{error:#}"))),
             Way::Child { program, arguments } => {
                 let mut command = Command::new(program);
                 command.args(arguments).env_clear();
-                in_child(command, bytes)
+                if bounds == Bounds::LARGE {
+                    command.env(LARGE, "1");
+                }
+                in_child(command, bytes, bounds)
             }
         }
     }
@@ -70,10 +77,10 @@ fn failed(problem: impl Into<String>) -> LoadError {
     LoadError::Compile { problem: problem.chars().take(400).collect() }
 }
 
-fn in_child(mut command: Command, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+fn in_child(mut command: Command, bytes: &[u8], bounds: Bounds) -> Result<Vec<u8>, LoadError> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| failed(format!("cannot start the compiler: {error}")))?;
-    let outcome = exchange(&mut child, bytes);
+    let outcome = exchange(&mut child, bytes, bounds.compile_cpu_s * 3 / 2);
     // Killing a child that has ended does nothing; waiting frees it in any case.
     let _ = child.kill();
     let status = child.wait().map_err(|error| failed(format!("cannot wait for the compiler: {error}")))?;
@@ -84,14 +91,15 @@ fn in_child(mut command: Command, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
     let complaint = String::from_utf8_lossy(&complaint).trim().escape_debug().to_string();
     if complaint.is_empty() {
         return Err(failed(format!(
-            "the compiler died ({status}), probably at its limit of {CPU_S} s CPU or 4 GiB"
+            "the compiler died ({status}), probably at its limit of {} s CPU or 4 GiB",
+            bounds.compile_cpu_s
         )));
     }
     Err(failed(complaint))
 }
 
-/// Feeds the child and reads its answer, at most [`WALL_MS`].
-fn exchange(child: &mut Child, bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>), LoadError> {
+/// Feeds the child and reads its answer, for so long at most.
+fn exchange(child: &mut Child, bytes: &[u8], wall_s: u64) -> Result<(Vec<u8>, Vec<u8>), LoadError> {
     let (Some(mut stdin), Some(stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
@@ -113,12 +121,12 @@ fn exchange(child: &mut Child, bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>), LoadE
             let read = stdout.take(CODE_BYTES_MAX).read_to_end(&mut code);
             let _ = sender.send(read.map(|_| code));
         });
-        match receiver.recv_timeout(Duration::from_millis(WALL_MS)) {
+        match receiver.recv_timeout(Duration::from_secs(wall_s)) {
             Ok(Ok(code)) => Ok((code, errors.join().unwrap_or_default())),
             Ok(Err(error)) => Err(failed(format!("cannot read from the compiler: {error}"))),
             Err(_) => {
                 let _ = child.kill();
-                Err(failed(format!("it took longer than {} s", WALL_MS / 1_000)))
+                Err(failed(format!("it took longer than {wall_s} s")))
             }
         }
     })
@@ -141,11 +149,12 @@ fn child_work() -> Result<(), String> {
         setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
             .map_err(|error| error.to_string())
     };
-    limit(Resource::Cpu, CPU_S)?;
+    let bounds = if std::env::var_os(LARGE).is_some() { Bounds::LARGE } else { Bounds::STANDARD };
+    limit(Resource::Cpu, bounds.compile_cpu_s)?;
     limit(Resource::As, ADDRESS_SPACE_BYTES)?;
     limit(Resource::Core, 0)?;
     let mut bytes = Vec::new();
-    let most = COMPONENT_BYTES_MAX as u64 + 1;
+    let most = bounds.component_bytes as u64 + 1;
     std::io::stdin().take(most).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     let engine = runtime::engine().map_err(|error| format!("{error:#}"))?;
     let code = engine.precompile_component(&bytes).map_err(|error| format!("{error:#}"))?;

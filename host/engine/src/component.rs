@@ -70,14 +70,14 @@ impl Runtime {
     /// # Errors
     /// [`LoadError`] says what is wrong and what to do.
     pub fn load(&self, bytes: &[u8]) -> Result<LoadedPolicy, LoadError> {
-        let outline = precheck::check(bytes)?;
+        let outline = precheck::check(bytes, self.bounds)?;
         let digest = crate::digest(bytes);
         let cached = self.cache.get(&self.engine, digest).and_then(|code| self.map(&code).ok());
         let from_cache = cached.is_some();
         let component = match cached {
             Some(component) => component,
             None => {
-                let code = self.compiler.compile(&self.engine, bytes)?;
+                let code = self.compiler.compile(&self.engine, bytes, self.bounds)?;
                 let component =
                     self.map(&code).map_err(|error| LoadError::Compile { problem: format!("{error:#}") })?;
                 self.cache.put(&self.engine, digest, &code);

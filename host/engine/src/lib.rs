@@ -30,7 +30,7 @@ pub use compile::{Compiler, compile_child_main};
 pub use component::LoadedPolicy;
 pub use limits::Budget;
 pub use pool::{Pool, PoolConfig, PoolError};
-pub use precheck::LoadError;
+pub use precheck::{Bounds, LoadError};
 pub use runtime::Runtime;
 
 /// SHA-256 of bytes.

@@ -14,9 +14,9 @@ pub(crate) const HANDLES_MAX: usize = 1_000;
 /// Elements of one table.
 const TABLE_ELEMENTS_MAX: usize = 10_000;
 /// Core instances in a component, tables and memories among them.
-const INSTANCES_MAX: usize = 16;
+const INSTANCES_MAX: usize = 128;
 const TABLES_MAX: usize = 8;
-const MEMORIES_MAX: usize = 2;
+const MEMORIES_MAX: usize = 8;
 /// Log lines and bytes per call; the rest is dropped and counted.
 pub(crate) const LOG_LINES_MAX: u32 = 32;
 /// See [`LOG_LINES_MAX`].

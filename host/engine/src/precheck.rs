@@ -2,7 +2,7 @@
 //!
 //! bytes -> [`check`] -> [`Outline`] (family, imports, exports) | [`LoadError`]
 //!
-//! Invariant: everything is bounded by what stands in the constants below, nested modules and components included, and
+//! Invariant: everything is bounded by [`Bounds`] and the constants beside it, nested modules and components included, and
 //! only `pilothouse:*` interfaces of a version that this host has may be imported.
 
 use pilothouse_core::policy::Family;
@@ -11,26 +11,65 @@ use wasmparser::{
     ValidPayload, Validator,
 };
 
-/// Largest component, bytes.
-pub const COMPONENT_BYTES_MAX: usize = 4 << 20;
-/// Most functions, nested modules together.
-const FUNCTIONS_MAX: u32 = 20_000;
+/// What a component may have. Compiling happens in a child with a bound on its time; these keep most of what would be slow
+/// from getting there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Largest component, bytes.
+    pub component_bytes: usize,
+    /// Most functions, nested modules together.
+    pub functions: u32,
+    /// Largest function body, bytes.
+    pub body_bytes: usize,
+    /// Deepest nesting of blocks. A `switch` of an interpreter's loop nests once a case.
+    pub nesting: u32,
+    /// All custom sections together, bytes.
+    pub custom_bytes: usize,
+    /// Most nested core modules; the canonical ABI's adapters and stubs of WASI need some.
+    pub modules: u32,
+    /// CPU time of a compile, seconds; it may take half as much again on the wall clock.
+    pub compile_cpu_s: u64,
+}
+
+impl Bounds {
+    /// For policies as Rust, C and JavaScript (QuickJS) give them.
+    pub const STANDARD: Self = Self {
+        component_bytes: 4 << 20,
+        functions: 20_000,
+        body_bytes: 128 << 10,
+        nesting: 320,
+        custom_bytes: 256 << 10,
+        modules: 16,
+        compile_cpu_s: 10,
+    };
+
+    /// For policies that bring a large interpreter, as Python: `large-components` of a server.
+    pub const LARGE: Self = Self {
+        component_bytes: 32 << 20,
+        functions: 40_000,
+        body_bytes: 512 << 10,
+        nesting: 1_000,
+        custom_bytes: 1 << 20,
+        modules: 64,
+        compile_cpu_s: 60,
+    };
+}
+
 /// Most locals of a function. With nesting they decide how long compiling takes.
 const LOCALS_MAX: u64 = 1_000;
-/// Largest function body, bytes.
-const BODY_BYTES_MAX: usize = 128 << 10;
-/// Deepest nesting of blocks.
-const NESTING_MAX: u32 = 100;
 /// Most targets of a branch table.
 const BRANCH_TARGETS_MAX: u32 = 4_096;
 /// Most data segments.
 const DATA_SEGMENTS_MAX: u32 = 10_000;
-/// All custom sections together, bytes.
-const CUSTOM_BYTES_MAX: usize = 256 << 10;
-/// Most nested core modules; the canonical ABI's adapters need a few.
-const MODULES_MAX: u32 = 8;
 /// Most nested components.
-const COMPONENTS_MAX: u32 = 4;
+const COMPONENTS_MAX: u32 = 32;
+
+const FILE: &str = "the file (bytes)";
+const FUNCTIONS: &str = "the number of functions";
+const BODY: &str = "a function body (bytes)";
+const NESTING: &str = "the nesting of blocks";
+const CUSTOM: &str = "the custom sections together (bytes)";
+const MODULES: &str = "the number of core modules";
 
 /// The version of `wit/` that this host has.
 const HOST_VERSION: (u64, u64) = (0, 1);
@@ -55,7 +94,7 @@ pub enum LoadError {
         problem: String,
     },
     /// Larger than a policy may be.
-    #[error("{what} is {found}, at most {limit} is allowed")]
+    #[error("{what} is {found}, at most {limit} is allowed{}", remedy(.what, .found))]
     TooLarge {
         /// What.
         what: &'static str,
@@ -110,6 +149,21 @@ pub enum LoadError {
     },
 }
 
+/// Says so if the wider bounds would do.
+fn remedy(what: &str, found: &u64) -> &'static str {
+    let large = Bounds::LARGE;
+    let most = match what {
+        FILE => large.component_bytes as u64,
+        FUNCTIONS => large.functions.into(),
+        BODY => large.body_bytes as u64,
+        NESTING => large.nesting.into(),
+        CUSTOM => large.custom_bytes as u64,
+        MODULES => large.modules.into(),
+        _ => 0,
+    };
+    if *found <= most { "; a server with `large-components = true` under `[policies]` takes it" } else { "" }
+}
+
 /// What a component is, seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
@@ -127,10 +181,10 @@ pub struct Outline {
 ///
 /// # Errors
 /// [`LoadError`] with the first thing that is wrong.
-pub fn check(bytes: &[u8]) -> Result<Outline, LoadError> {
-    bound("the file (bytes)", bytes.len(), COMPONENT_BYTES_MAX)?;
+pub fn check(bytes: &[u8], bounds: Bounds) -> Result<Outline, LoadError> {
+    bound(FILE, bytes.len(), bounds.component_bytes)?;
     sniff(bytes)?;
-    let mut walk = Walk::default();
+    let mut walk = Walk::within(bounds);
     let mut validator = Validator::new_with_features(parser_features());
     let mut allocations = FuncValidatorAllocations::default();
     for payload in Parser::new(0).parse_all(bytes) {
@@ -189,8 +243,8 @@ fn bound(what: &'static str, found: impl TryInto<u64>, limit: impl TryInto<u64>)
     if found > limit { Err(LoadError::TooLarge { what, found, limit }) } else { Ok(()) }
 }
 
-#[derive(Default)]
 struct Walk {
+    bounds: Bounds,
     depth: u32,
     functions: u32,
     data_segments: u32,
@@ -202,6 +256,20 @@ struct Walk {
 }
 
 impl Walk {
+    fn within(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            depth: 0,
+            functions: 0,
+            data_segments: 0,
+            custom_bytes: 0,
+            modules: 0,
+            components: 0,
+            imports: Vec::new(),
+            exports: Vec::new(),
+        }
+    }
+
     fn payload(&mut self, payload: &Payload<'_>) -> Result<(), LoadError> {
         match payload {
             Payload::Version { encoding, .. } => {
@@ -211,7 +279,7 @@ impl Walk {
                     Encoding::Component if self.depth > 1 => self.components += 1,
                     Encoding::Component => {}
                 }
-                bound("the number of core modules", self.modules, MODULES_MAX)?;
+                bound(MODULES, self.modules, self.bounds.modules)?;
                 bound("the number of nested components", self.components, COMPONENTS_MAX)
             }
             Payload::End(_) => {
@@ -220,7 +288,7 @@ impl Walk {
             }
             Payload::FunctionSection(section) => {
                 self.functions = self.functions.saturating_add(section.count());
-                bound("the number of functions", self.functions, FUNCTIONS_MAX)
+                bound(FUNCTIONS, self.functions, self.bounds.functions)
             }
             Payload::DataSection(section) => {
                 self.data_segments = self.data_segments.saturating_add(section.count());
@@ -228,9 +296,9 @@ impl Walk {
             }
             Payload::CustomSection(section) => {
                 self.custom_bytes = self.custom_bytes.saturating_add(section.data().len());
-                bound("the custom sections together (bytes)", self.custom_bytes, CUSTOM_BYTES_MAX)
+                bound(CUSTOM, self.custom_bytes, self.bounds.custom_bytes)
             }
-            Payload::CodeSectionEntry(body) => check_body(body),
+            Payload::CodeSectionEntry(body) => check_body(body, self.bounds),
             Payload::ComponentImportSection(section) if self.depth == 1 => {
                 for import in section.clone() {
                     self.imports.push(import.map_err(malformed)?.name.name.to_owned());
@@ -300,8 +368,8 @@ fn is_our_version(version: &str) -> bool {
     matches!((parts.next(), parts.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) == HOST_VERSION)
 }
 
-fn check_body(body: &FunctionBody<'_>) -> Result<(), LoadError> {
-    bound("a function body (bytes)", body.range().len(), BODY_BYTES_MAX)?;
+fn check_body(body: &FunctionBody<'_>, bounds: Bounds) -> Result<(), LoadError> {
+    bound(BODY, body.range().len(), bounds.body_bytes)?;
     let mut locals = 0_u64;
     for local in body.get_locals_reader().map_err(malformed)? {
         locals += u64::from(local.map_err(malformed)?.0);
@@ -312,7 +380,7 @@ fn check_body(body: &FunctionBody<'_>) -> Result<(), LoadError> {
         match operator.map_err(malformed)? {
             Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
                 depth += 1;
-                bound("the nesting of blocks", depth, NESTING_MAX)?;
+                bound(NESTING, depth, bounds.nesting)?;
             }
             Operator::End => depth = depth.saturating_sub(1),
             Operator::BrTable { targets } => {

@@ -13,6 +13,7 @@ use crate::bindings::host::Base;
 use crate::cache::Cache;
 use crate::compile::Compiler;
 use crate::imports::SeatData;
+use crate::precheck::Bounds;
 
 /// Period of the epoch ticker; deadlines are counted in it, ms.
 const TICK_MS: u64 = 1;
@@ -29,6 +30,7 @@ pub struct Runtime {
     pub(crate) linker: Arc<Linker<SeatData>>,
     pub(crate) compiler: Arc<Compiler>,
     pub(crate) cache: Arc<Cache>,
+    pub(crate) bounds: Bounds,
     _ticker: Arc<Ticker>,
 }
 
@@ -57,8 +59,15 @@ impl Runtime {
             linker: Arc::new(linker),
             compiler: Arc::new(compiler),
             cache: Arc::new(cache),
+            bounds: Bounds::STANDARD,
             _ticker: Arc::new(ticker),
         })
+    }
+
+    /// The same, taking components within other bounds than [`Bounds::STANDARD`].
+    #[must_use]
+    pub fn with_bounds(self, bounds: Bounds) -> Self {
+        Self { bounds, ..self }
     }
 }
 
@@ -80,6 +89,9 @@ pub(crate) fn engine() -> wasmtime::Result<Engine> {
     // Proposals by allow-list: everything off, then what compilers of policies need.
     config.wasm_features(WasmFeatures::all(), false);
     config.wasm_features(allowed_features(), true);
+    // The engine's own adapters between parts of a component (stubs of WASI are such parts) have two memories. Modules of guests may not:
+    // the pre-check has it off.
+    config.wasm_features(WasmFeatures::MULTI_MEMORY, true);
     // Asynchronous components are not needed, and most recent defects were there.
     config.concurrency_support(false);
     // Fuel bounds a decision deterministically, the epoch bounds it in time; together they cost what one costs.

@@ -37,7 +37,10 @@ fn the_honest_guest_is_accepted() {
 fn shapes_that_make_compiling_slow_are_refused_before_it() {
     let runtime = runtime();
     for (module, wanted) in [
-        (nested(5_000), "nesting of blocks is 101, at most 100"),
+        (
+            nested(5_000),
+            "nesting of blocks is 321, at most 320 is allowed; a server with `large-components = true`",
+        ),
         (format!("(func (local {}))", "i64 ".repeat(1_001)), "locals of a function"),
         (format!("(func {})", "nop ".repeat(140_000)), "function body (bytes)"),
         ("(func)".repeat(20_001), "number of functions is 20001"),
@@ -51,8 +54,8 @@ fn shapes_that_make_compiling_slow_are_refused_before_it() {
         check_refused(&runtime, wanted, &around(&module), wanted);
     }
     let many = |inner: &str, count| wat::parse_str(format!("(component {})", inner.repeat(count))).unwrap();
-    check_refused(&runtime, "modules", &many("(core module)", 9), "core modules is 9");
-    check_refused(&runtime, "components", &many("(component)", 5), "nested components is 5");
+    check_refused(&runtime, "modules", &many("(core module)", 17), "core modules is 17");
+    check_refused(&runtime, "components", &many("(component)", 33), "nested components is 33");
 }
 
 #[test]

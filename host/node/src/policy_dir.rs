@@ -66,6 +66,11 @@ impl PolicyDir {
         Self { dir, bytes_max, seen: BTreeMap::new() }
     }
 
+    /// The folder.
+    pub(crate) fn path(&self) -> &Path {
+        &self.dir
+    }
+
     /// Marks contents as handed on in an earlier run, so that a restart does not activate them again.
     pub(crate) fn remember(&mut self, handed_on: impl IntoIterator<Item = (String, Digest)>) {
         for (path, content) in handed_on {

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use pilothouse_transport::server::{Limits, Protection, bind_allowed};
 use pilothouse_transport::tls;
 
-use crate::config::{ServerConfig, TlsConfig};
+use crate::config::{Config, ServerConfig, TlsConfig};
 
 /// Shortest token, characters.
 const TOKEN_LENGTH_MIN: usize = 16;
@@ -39,8 +39,10 @@ fn read_token(path: &Path) -> anyhow::Result<String> {
 }
 
 /// The bounds of the port.
-pub(crate) fn limits(server: &ServerConfig) -> Limits {
+pub(crate) fn limits(config: &Config) -> Limits {
+    let server = &config.server;
     Limits {
+        component_bytes_max: config.policies.bounds().component_bytes,
         connections_max: server.connections_max,
         connections_per_address: server.connections_per_address,
         header_timeout: Duration::from_millis(server.header_timeout_ms),
@@ -66,9 +68,10 @@ mod tests {
             drain_ms: 6,
             ..ServerConfig::default()
         };
-        let Limits { connections_max, connections_per_address, .. } = limits(&server);
-        let Limits { header_timeout, idle_timeout, request_timeout, drain, .. } = limits(&server);
-        assert_eq!((connections_max, connections_per_address), (1, 2));
+        let config = Config { server, ..Config::default() };
+        let Limits { connections_max, connections_per_address, component_bytes_max, .. } = limits(&config);
+        let Limits { header_timeout, idle_timeout, request_timeout, drain, .. } = limits(&config);
+        assert_eq!((connections_max, connections_per_address, component_bytes_max), (1, 2, 4 << 20));
         let times = [header_timeout, idle_timeout, request_timeout, drain];
         assert_eq!(times, [3, 4, 5, 6].map(Duration::from_millis));
     }

@@ -12,7 +12,6 @@ use pilothouse_core::member::{MemberKind, Registration, Role};
 use pilothouse_core::policy::Family;
 use pilothouse_core::registry::{Registry, Rules, Thresholds};
 use pilothouse_core::slot::{Origin, SlotId};
-use pilothouse_engine::precheck::COMPONENT_BYTES_MAX;
 use pilothouse_engine::{Budget, Cache, Compiler, Runtime};
 use pilothouse_member::Probe;
 use pilothouse_store::{Embedded, Store, Txn};
@@ -80,7 +79,7 @@ struct Incoming {
 /// What could not be opened, and what to do.
 pub async fn start(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<Running> {
     crate::config::check(config)?;
-    let (protection, limits) = (port::protection(&config.server)?, port::limits(&config.server));
+    let (protection, limits) = (port::protection(&config.server)?, port::limits(config));
     if config.server.time_factor > 1 {
         tracing::warn!(
             times = config.server.time_factor,
@@ -187,7 +186,7 @@ fn open_slots(
         Some(program) => Compiler::child(program, vec!["compile".to_owned()]),
         None => Compiler::here(),
     };
-    let runtime = Runtime::start(compiler, cache)?;
+    let runtime = Runtime::start(compiler, cache)?.with_bounds(config.policies.bounds());
     let library = Arc::new(Library::open(runtime, Blobs::open(dir.join("policies"))?)?);
     let start_with = |algorithm: &String| StartWith { policy: algorithm.clone(), settings: "{}".to_owned() };
     let defaults = BTreeMap::from([
@@ -333,7 +332,8 @@ fn spawn_loops(
     });
     if let Some(dir) = config.policies.policy_dir.clone() {
         let (control, poll) = (control.clone(), Duration::from_millis(config.policies.poll_interval_ms));
-        tasks.spawn("policy-folder", move |stop| watch_folder(dir, control, poll, stop));
+        let folder = PolicyDir::new(dir, config.policies.bounds().component_bytes as u64);
+        tasks.spawn("policy-folder", move |stop| watch_folder(folder, control, poll, stop));
     }
 }
 
@@ -438,12 +438,11 @@ async fn tick_registry(hub: &Hub, failovers: &Failovers) {
 }
 
 /// Notices are hints; the poll finds what they missed.
-async fn watch_folder(dir: std::path::PathBuf, control: Control, poll: Duration, mut stop: Stop) {
+async fn watch_folder(mut folder: PolicyDir, control: Control, poll: Duration, mut stop: Stop) {
     let (hint, mut hints) = mpsc::channel(1);
-    let _watcher = notifier(&dir, hint);
+    let _watcher = notifier(folder.path(), hint);
     // Whoever writes the files lives in the world's time.
     let clock = Clock::start(1);
-    let mut folder = PolicyDir::new(dir, COMPONENT_BYTES_MAX as u64);
     folder.remember(remembered(&*control.hub.store));
     loop {
         let (found, settling) = folder.scan(clock.now());

@@ -7,9 +7,10 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use pilothouse_core::slot::SlotId;
-use pilothouse_engine::{Budget, Cache, Compiler, LoadedPolicy, Runtime};
+use pilothouse_engine::{Budget, LoadedPolicy};
 use serde_json::{Value, json};
 
+use super::policy;
 use super::trust::verify;
 use crate::output::Report;
 
@@ -21,19 +22,31 @@ pub(super) fn is_file(policy: &str) -> bool {
 
 pub(super) fn run(path: &str) -> anyhow::Result<Report> {
     let bytes = std::fs::read(Path::new(path)).with_context(|| format!("cannot read {path}"))?;
-    let mut about = view(&load(path, &bytes)?);
-    if let Some(fields) = about.as_object_mut() {
+    let (loaded, is_large) = load(path, &bytes)?;
+    let mut view = view(&loaded);
+    if let Some(fields) = view.as_object_mut() {
+        fields.insert("large".to_owned(), is_large.into());
+        fields.insert("metadata".to_owned(), metadata(&bytes));
+        fields.insert("takes".to_owned(), policy::needs(loaded));
         fields.insert("signature".to_owned(), verify::beside(Path::new(path)));
     }
-    Ok(report(about))
+    Ok(report(view))
 }
 
-/// A component as a server would load it; `path` is for messages.
-pub(super) fn load(path: &str, bytes: &[u8]) -> anyhow::Result<LoadedPolicy> {
-    let program = std::env::current_exe().context("cannot find this program for the compiler's process")?;
-    let compiler = Compiler::child(program, vec!["compile".to_owned()]);
-    let runtime = Runtime::start(compiler, Cache::none())?;
-    runtime.load(bytes).with_context(|| format!("{path} would be refused"))
+/// A component as a server would load it, and whether it needs the wider bounds; `path` is for messages.
+pub(super) fn load(path: &str, bytes: &[u8]) -> anyhow::Result<(LoadedPolicy, bool)> {
+    policy::load(Path::new(path), bytes).with_context(|| format!("{path} would be refused"))
+}
+
+/// How it was made, as its tools wrote it down.
+fn metadata(bytes: &[u8]) -> Value {
+    let producers = wasm_metadata::Producers::from_wasm(bytes).ok().flatten();
+    let producers = producers.unwrap_or_else(wasm_metadata::Producers::empty);
+    let fields = producers.iter().map(|(field, values)| {
+        let values = values.iter().map(|(name, version)| format!("{name} {version}").trim().to_owned());
+        (field.clone(), Value::from(values.collect::<Vec<_>>().join(", ")))
+    });
+    Value::Object(fields.collect())
 }
 
 const SETTINGS: &[(&str, &str)] = &[

@@ -11,6 +11,7 @@ mod inspect;
 mod lab;
 mod orchestrator;
 mod place;
+mod policy;
 mod region;
 mod registry;
 mod remote;
@@ -25,6 +26,7 @@ use crate::args::{Args, Command, PolicyCommand};
 use crate::client::Client;
 
 pub(crate) use lab::NotFound;
+pub(crate) use policy::{Language, MissingTool};
 
 /// Runs a command to its end.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -48,6 +50,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         Command::Policy(PolicyCommand::Trust(command)) => trust::run(command)?.print(output)?,
         Command::Policy(PolicyCommand::Conform(args)) => return conform::run(&args, output),
+        Command::Policy(PolicyCommand::New(args)) => policy::new(args)?.print(output)?,
+        Command::Policy(PolicyCommand::Build(args)) => policy::build(&args)?.print(output)?,
+        Command::Policy(PolicyCommand::Test(args)) => policy::test(&args)?.print(output)?,
+        Command::Policy(PolicyCommand::Bench(args)) => policy::bench(&args)?.print(output)?,
+        Command::Policy(PolicyCommand::Dev(args)) => policy::dev(&args, &client)?,
         remote => remote::run(&client, remote)?.print(output)?,
     }
     Ok(ExitCode::SUCCESS)

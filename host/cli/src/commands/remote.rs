@@ -257,7 +257,6 @@ fn policy(client: &Client, command: PolicyCommand) -> anyhow::Result<Report> {
         PolicyCommand::Inspect { policy } => {
             inspect::report(client.get(&format!("/api/v1/policies/{policy}"))?)
         }
-        PolicyCommand::Conform(_) => anyhow::bail!("`policy conform` is handled before"),
         PolicyCommand::Load { file, activate, bring } => {
             let file = file.to_string_lossy();
             let answer = bring::run(client, &file, activate.as_deref(), None, &bring)?;
@@ -306,7 +305,7 @@ fn policy(client: &Client, command: PolicyCommand) -> anyhow::Result<Report> {
         PolicyCommand::History { slot } => {
             Report::list(client.get(&format!("/api/v1/slots/{slot}/history"))?, "history", HISTORY)
         }
-        PolicyCommand::Trust(other) => anyhow::bail!("{other:?} is not a question to a server"),
+        other => anyhow::bail!("{other:?} is not a question to a server"),
     })
 }
 

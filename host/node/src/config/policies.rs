@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pilothouse_engine::Bounds;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,9 @@ pub struct PoliciesConfig {
     pub cache: bool,
     /// Compile in a child process that can be killed. Only tests and tools turn it off.
     pub compile_in_child: bool,
+    /// Take components that bring a large interpreter, as policies in Python do: up to 32 MiB instead of 4, with larger functions,
+    /// and up to 60 s of CPU to compile one instead of 10. They usually need more `memory-mib` and `deadline-ms` as well.
+    pub large_components: bool,
     /// How often counters, pins and cells of policies are written to the store, ms. A crash loses at most this much.
     pub state_flush_ms: u64,
     /// Decisions kept in memory for `GET /api/v1/decisions`.
@@ -45,6 +49,7 @@ impl Default for PoliciesConfig {
             seats: 0,
             cache: true,
             compile_in_child: true,
+            large_components: false,
             state_flush_ms: 500,
             decisions_kept: 4_096,
             balancing_budget: BudgetConfig { fuel: 2_000_000, deadline_ms: 2, memory_mib: 16 },
@@ -53,6 +58,13 @@ impl Default for PoliciesConfig {
             scaling_budget: BudgetConfig { fuel: 20_000_000, deadline_ms: 20, memory_mib: 16 },
             trust: TrustConfig::default(),
         }
+    }
+}
+
+impl PoliciesConfig {
+    /// What a component may have.
+    pub(crate) fn bounds(&self) -> Bounds {
+        if self.large_components { Bounds::LARGE } else { Bounds::STANDARD }
     }
 }
 

@@ -27,8 +27,6 @@ use crate::service::ControlPlane;
 
 /// Largest body of an API request, bytes.
 pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;
-/// Largest component, bytes; the loader refuses more than 4 MiB with a better text.
-pub(crate) const COMPONENT_BYTES_MAX: usize = (4 << 20) + 1_024;
 
 /// Whether a request says that its body is longer; one that does not say is bounded while it is read.
 pub(crate) fn is_too_long(headers: &HeaderMap, most: usize) -> bool {
@@ -40,14 +38,14 @@ pub(crate) fn is_too_long(headers: &HeaderMap, most: usize) -> bool {
 pub(crate) type Plane = Arc<dyn ControlPlane>;
 
 /// All routes, and what they are to programs.
-fn described() -> (Router<Plane>, OpenApi) {
+fn described(upload_bytes_max: usize) -> (Router<Plane>, OpenApi) {
     use v1::{
         chaos, decisions, failover, groups, keys, members, orchestrator as federation, placements, policies,
         rebalance, regions, rtt, slots,
     };
     let uploads = OpenApiRouter::new()
         .routes(routes!(policies::list, policies::load))
-        .layer(DefaultBodyLimit::max(COMPONENT_BYTES_MAX));
+        .layer(DefaultBodyLimit::max(upload_bytes_max));
     OpenApiRouter::with_openapi(openapi::about())
         .routes(routes!(cluster::list, cluster::register))
         .routes(routes!(cluster::one, cluster::heartbeat, cluster::unregister))
@@ -117,9 +115,9 @@ fn described() -> (Router<Plane>, OpenApi) {
         .split_for_parts()
 }
 
-/// All routes.
-pub fn routes(plane: Arc<dyn ControlPlane>) -> Router {
-    let (router, described) = described();
+/// All routes; uploads may have so many bytes.
+pub fn routes(plane: Arc<dyn ControlPlane>, upload_bytes_max: usize) -> Router {
+    let (router, described) = described(upload_bytes_max);
     let document: Arc<str> = openapi::document(described).into();
     let openapi = move || async move { ([(header::CONTENT_TYPE, "application/json")], document.to_string()) };
     router

@@ -27,13 +27,16 @@ pub(super) struct Guard {
     pub(super) names: Option<Names>,
     /// It has its body sent and its answer's head made within this.
     pub(super) request_timeout: Duration,
+    /// Its body is not longer, bytes.
+    pub(super) body_bytes_max: usize,
 }
 
 /// Everything behind the port.
 pub(super) fn router(plane: Arc<dyn ControlPlane>, guard: Guard) -> Router {
+    let body_bytes_max = guard.body_bytes_max;
     let guard = Arc::new(guard);
     grpc::routes(Arc::clone(&plane))
-        .merge(rest::routes(plane))
+        .merge(rest::routes(plane, body_bytes_max))
         .layer(axum::middleware::from_fn(move |request, next| pass(Arc::clone(&guard), request, next)))
 }
 
@@ -72,7 +75,7 @@ impl Guard {
             // page from opening a WebSocket to another site.
             return refuse(StatusCode::FORBIDDEN, "requests of other sites' pages may not change anything");
         }
-        if rest::is_too_long(request.headers(), rest::COMPONENT_BYTES_MAX) {
+        if rest::is_too_long(request.headers(), self.body_bytes_max) {
             return refuse(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "the body is larger than anything this server takes",

@@ -45,6 +45,8 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// HTTP/2 streams of a connection.
     pub streams_max: u32,
+    /// Largest component that can be uploaded, bytes.
+    pub component_bytes_max: usize,
     /// How long a shutdown waits for requests in flight.
     pub drain: Duration,
 }
@@ -58,6 +60,7 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(60),
             request_timeout: Duration::from_secs(30),
             streams_max: 200,
+            component_bytes_max: 4 << 20,
             drain: Duration::from_secs(10),
         }
     }
@@ -113,7 +116,10 @@ pub async fn run(
     // Whoever can reach loopback is trusted without a token; a name that was made to point here must not share in that.
     let is_trusting = token.is_none() && listener.local_addr().is_ok_and(|own| own.ip().is_loopback());
     let names = is_trusting.then(|| Names::new(&allowed_hosts));
-    let app = router(plane, Guard { token, names, request_timeout: limits.request_timeout });
+    let Limits { request_timeout, component_bytes_max, .. } = limits;
+    // A little over, because the loader refuses with a better text.
+    let body_bytes_max = component_bytes_max.saturating_add(1_024);
+    let app = router(plane, Guard { token, names, request_timeout, body_bytes_max });
     let (closing, closed) = watch::channel(false);
     let port = Port::new(app, limits, closed);
     let places = Places::new(limits.connections_max, limits.connections_per_address);

@@ -76,6 +76,11 @@ impl Contest {
                 .with_context(|| format!("cannot write {}", file.display()))?;
             note(&format!("wrote {}", file.display()));
         }
+        self.report(asked).print(output)
+    }
+
+    /// What it came to.
+    pub(super) fn report(&self, asked: Asked<'_>) -> Report {
         let mut json = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "question": asked.question,
@@ -114,7 +119,7 @@ impl Contest {
         for skipped in &self.skipped {
             text.push_str(&format!("\nSKIPPED {}: {}", skipped.scenario, skipped.remedy()));
         }
-        Report::new(json, text).print(output)
+        Report::new(json, text)
     }
 }
 

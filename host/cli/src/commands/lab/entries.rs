@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use pilothouse_core::policy::Policy;
 use pilothouse_core::policy::state::SlotState;
-use pilothouse_engine::{Budget, Cache, Compiler, LoadedPolicy, Pool, PoolConfig, Runtime};
+use pilothouse_engine::{Bounds, Budget, Cache, Compiler, LoadedPolicy, Pool, PoolConfig, Runtime};
 use pilothouse_lab::contest::{Contender, Make};
 use pilothouse_policies::DefaultPolicy;
 
@@ -41,7 +41,9 @@ impl Entries {
         let program =
             std::env::current_exe().context("cannot find this program for the compiler's process")?;
         let compiler = Compiler::child(program, vec!["compile".to_owned()]);
-        Ok(Self { runtime: Runtime::start(compiler, Cache::none())?, list: Vec::new() })
+        // Whether a server takes it is another question than how good it is.
+        let runtime = Runtime::start(compiler, Cache::none())?.with_bounds(Bounds::LARGE);
+        Ok(Self { runtime, list: Vec::new() })
     }
 
     pub(super) fn labels(&self) -> Vec<&str> {

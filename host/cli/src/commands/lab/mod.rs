@@ -12,8 +12,8 @@ mod entries;
 mod scenarios;
 mod tables;
 
-use crate::args::lab::{CompareArgs, LabCommand, LeaderboardArgs, RunArgs};
-use crate::output::{Output, data as print};
+use crate::args::lab::{CommonArgs, CompareArgs, DataArgs, LabCommand, LeaderboardArgs, RunArgs};
+use crate::output::{Output, Report, data as print};
 use contest::{Asked, Contest};
 use entries::Entries;
 use pilothouse_lab::scenario::Scenario;
@@ -75,6 +75,22 @@ fn compare(args: &CompareArgs, output: Output) -> anyhow::Result<()> {
         &args.common,
         output,
     )
+}
+
+/// One policy against another in every scenario of their family that needs no recording: for `policy bench`.
+pub(super) fn against(first: &str, second: &str, seeds: u32) -> anyhow::Result<Report> {
+    let data = DataArgs { folder: None };
+    let common = CommonArgs { data, seeds: Some(seeds), first_seed: 1, html: None, threads: None };
+    let mut entries = Entries::new()?;
+    for policy in [first, second] {
+        entries.add(policy, None, None)?;
+    }
+    let again = format!("pilothouse lab compare {first} {second} --seeds {seeds}");
+    let labels = entries.labels();
+    let pair = labels.first().zip(labels.get(1)).map(|(first, second)| (*first, *second));
+    let question = format!("Is {first} better than {second}?");
+    let asked = Asked { question: &question, again: &again, pair, is_brief: false };
+    Ok(Contest::hold(of_one_family(Vec::new(), &entries)?, &entries, &common)?.report(asked))
 }
 
 fn leaderboard(args: &LeaderboardArgs, output: Output) -> anyhow::Result<()> {

@@ -32,7 +32,7 @@ pub(super) fn push(
     let reference = Reference::parse(reference)?;
     ensure!(reference.tag().is_some(), "name a tag: {}/{}:TAG", reference.host(), reference.name());
     let bytes = component(file)?;
-    let loaded = inspect::load(&file.display().to_string(), &bytes)?;
+    let (loaded, _) = inspect::load(&file.display().to_string(), &bytes)?;
     let signature = signature_of(file, signature)?;
     deliver(&reference, &bytes, &loaded, signature, args)
 }

@@ -77,7 +77,7 @@ pub(super) struct Signed {
 pub(super) fn run(args: &SignArgs) -> anyhow::Result<Signed> {
     let secret = secret(&args.key)?;
     let bytes = component(&args.file)?;
-    let loaded = inspect::load(&args.file.display().to_string(), &bytes)?;
+    let (loaded, _) = inspect::load(&args.file.display().to_string(), &bytes)?;
     let manifest = manifest(args, &loaded)?;
     let comment = "signature of a Pilothouse policy";
     let made =

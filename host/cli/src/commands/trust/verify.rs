@@ -76,7 +76,7 @@ pub(super) fn run(file: &Path, signature: Option<&Path>, keys: &Path) -> anyhow:
     })?;
     let signature = Signature::parse(&text)?;
     let name = keys.verify(&signature, &bytes)?;
-    let loaded = inspect::load(&file.display().to_string(), &bytes)?;
+    let (loaded, _) = inspect::load(&file.display().to_string(), &bytes)?;
     let (about, manifest) = (&loaded.description, signature.manifest());
     manifest.describes(&about.name, &about.version, loaded.family())?;
     let line =

@@ -1,0 +1,14 @@
+/* What a placement policy in C implements. */
+#include "pilothouse.h"
+
+typedef struct {
+    uint64_t seed;
+    uint64_t now_ms;
+    uint32_t cpu_millis, memory_mib, storage_mib, accelerator_millis;
+    int32_t priority;
+} ph_request;
+
+/* Picks one of `members->rows`: PH_OK and `out`, or PH_NOTHING_SUITS(reason). */
+int32_t policy_choose(const ph_class *members, const ph_request *request, ph_choice *out);
+/* How good a row is, higher is better; -INFINITY leaves it out of the alternatives. */
+float policy_score(const ph_class *members, const ph_request *request, uint32_t row);
