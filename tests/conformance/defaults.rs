@@ -5,8 +5,16 @@ use super::{conform, each, failed, runtime};
 /// Findings that are real and not repaired yet: the policy, the check, and why. Nothing else may fail.
 const OPEN: &[(&str, &str, &str)] = &[
     ("balancing/random", "bounds/fuel", "the alias table of 10,000 members costs more than one decision may"),
-    ("balancing/capability-match", "bounds/fuel", "rarity over 10,000 members costs more than one decision may"),
-    ("balancing/session-affinity", "bounds/fuel", "sorting a ring of 10,000 members costs more than one decision may"),
+    (
+        "balancing/capability-match",
+        "bounds/fuel",
+        "rarity over 10,000 members costs more than one decision may",
+    ),
+    (
+        "balancing/session-affinity",
+        "bounds/fuel",
+        "sorting a ring of 10,000 members costs more than one decision may",
+    ),
     ("balancing/regional", "bounds/fuel", "a scan of all members per group of equal distance"),
     ("balancing/weighted", "bounds/headroom", "cumulated weights of 10,000 members"),
     ("routing/hybrid", "bounds/fuel", "a host call per member and term"),

@@ -10,7 +10,11 @@ use super::{conform, failed, runtime};
 const FROZEN: [(&str, &str, &[&str]); 4] = [
     ("balancing-round-robin.wasm", "2077f5c007351fa0ec4059a9a040f873ffc94976159d0ed4836f897bdb53acb5", &[]),
     ("placement-bin-pack.wasm", "1a1bb6b8d0213d1df978f3bf04de51b494560051b921e6241972c970c723baa4", &[]),
-    ("routing-latency.wasm", "af489059f290401987b350e269f6e3657ad832e4e943a3f1b6ab0a22383b6618", &["bounds/headroom", "robustness/huge"]),
+    (
+        "routing-latency.wasm",
+        "af489059f290401987b350e269f6e3657ad832e4e943a3f1b6ab0a22383b6618",
+        &["bounds/headroom", "robustness/huge"],
+    ),
     ("scaling-predictive.wasm", "4e519a8af9ed5c52e41eb921e13edbe2cdfc6e12ad7d812d00be96ff70f697b1", &[]),
 ];
 
