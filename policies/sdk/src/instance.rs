@@ -107,7 +107,8 @@ pub(crate) fn ranked(
     };
     let others = rest.into_iter().map(|(score, _, row)| Candidate {
         row,
-        score: score.min(chosen.score.max(score)),
+        // A policy may take another than the best by score; the order of the list is what callers rely on.
+        score: score.min(chosen.score),
         reason: chosen.reason,
         factors: factors(row),
     });

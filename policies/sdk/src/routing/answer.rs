@@ -10,7 +10,7 @@ use crate::{Class, Column, Fleet, Settings, mix};
 const TARGETS_MAX: usize = 16;
 const FALLBACKS_MAX: usize = 8;
 /// Weight of a share of 1.
-const WEIGHT_WHOLE: f32 = 10_000.0;
+const WEIGHT_WHOLE: f64 = 10_000.0;
 /// Sources whose volatility is remembered; what an instance holds of classes.
 const SOURCES_MAX: usize = 64;
 /// At a mean change by `1 / VOLATILITY_GAIN` between two updates an answer lives half as long.
@@ -60,8 +60,9 @@ pub fn near(fleet: &Fleet, order: &[Ranked], chosen: Ranked, spread: f32) -> Vec
 /// count are left out, unless all are.
 #[must_use]
 pub fn answer(shares: &[(u32, f32)], order: &[Ranked], reason: u32, ttl_ms: u32) -> Answer {
-    let positive = |share: f32| if share > 0.0 && share.is_finite() { share } else { 0.0 };
-    let sum: f32 = shares.iter().map(|&(_, share)| positive(share)).sum();
+    // In f64, because a sum of shares that are very large would be infinite.
+    let positive = |share: f32| if share > 0.0 && share.is_finite() { f64::from(share) } else { 0.0 };
+    let sum: f64 = shares.iter().map(|&(_, share)| positive(share)).sum();
     let weight =
         |share: f32| if sum > 0.0 { (positive(share) / sum * WEIGHT_WHOLE).round() as u32 } else { 1 };
     let mut targets: Vec<Target> =
