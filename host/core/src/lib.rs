@@ -5,7 +5,7 @@
 //! [`region`] sums. [`slot`] decides which revision of a policy serves. [`rebalance`] turns suggested moves
 //! into plans that are worth their cost, [`failover`] runs the workloads of dead members elsewhere, [`failback`]
 //! brings them home, [`chaos`] breaks things on purpose.
-//! [`orchestrator`] is the federation of hosts like this one.
+//! [`orchestrator`] is the federation of hosts like this one, [`workload`] what members run.
 //!
 //! Invariant: everything here is a function of its arguments. No clock, randomness, environment, socket, file,
 //! serialisation or log exists in this crate, and it depends on nothing but `thiserror`.
@@ -34,3 +34,4 @@ pub mod scaling;
 pub mod setting;
 pub mod slot;
 pub mod time;
+pub mod workload;

@@ -2,8 +2,9 @@
 //!
 //! operating system -> [`Probe::read`] -> `LoadReport` -> the registry, as from any other member
 //!
-//! Invariant: a reading that the system does not give is `None`, never zero. Drivers that run workloads are not
-//! here yet.
+//! Invariant: a reading that the system does not give is `None`, never zero. [`driver`] is the port of what runs workloads.
+
+pub mod driver;
 
 use std::path::PathBuf;
 
