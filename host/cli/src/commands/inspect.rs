@@ -10,6 +10,7 @@ use pilothouse_core::slot::SlotId;
 use pilothouse_engine::{Budget, Cache, Compiler, LoadedPolicy, Runtime};
 use serde_json::{Value, json};
 
+use crate::files;
 use crate::output::Report;
 
 /// Whether the argument means a file and not `NAME` or `FAMILY/NAME`.
@@ -19,7 +20,7 @@ pub(super) fn is_file(policy: &str) -> bool {
 }
 
 pub(super) fn run(path: &str) -> anyhow::Result<Report> {
-    let bytes = std::fs::read(Path::new(path)).with_context(|| format!("cannot read {path}"))?;
+    let bytes = files::component(Path::new(path))?;
     let program = std::env::current_exe().context("cannot find this program for the compiler's process")?;
     let compiler = Compiler::child(program, vec!["compile".to_owned()]);
     let runtime = Runtime::start(compiler, Cache::none())?;

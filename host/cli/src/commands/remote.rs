@@ -7,6 +7,7 @@ use crate::args::{
     ClusterCommand, Command, GroupCommand, NodeCommand, PolicyCommand, ScaleCommand, SlotCommand,
 };
 use crate::client::Client;
+use crate::files;
 use crate::output::{Report, text};
 
 const CLUSTERS: &[(&str, &str)] = &[
@@ -253,8 +254,7 @@ fn policy(client: &Client, command: PolicyCommand) -> anyhow::Result<Report> {
             inspect::report(client.get(&format!("/api/v1/policies/{policy}"))?)
         }
         PolicyCommand::Load { file, activate } => {
-            let bytes = std::fs::read(&file)
-                .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", file.display()))?;
+            let bytes = files::component(&file)?;
             let query = activate.as_deref().map(|slot| format!("?activate={slot}")).unwrap_or_default();
             let answer = client.upload(&format!("/api/v1/policies{query}"), &bytes)?;
             let loaded = answer.get("policy").unwrap_or(&answer);

@@ -27,6 +27,8 @@ use crate::service::ControlPlane;
 
 /// Largest body of an API request, bytes.
 pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;
+/// Largest body with many workloads, bytes: [`crate::service::placement::BULK_MAX`] of them at 400 bytes.
+pub(crate) const BULK_BYTES_MAX: usize = 4 << 20;
 /// Largest component, bytes; the loader refuses more than 4 MiB with a better text.
 pub(crate) const COMPONENT_BYTES_MAX: usize = (4 << 20) + 1_024;
 
@@ -48,6 +50,9 @@ fn described() -> (Router<Plane>, OpenApi) {
     let uploads = OpenApiRouter::new()
         .routes(routes!(policies::list, policies::load))
         .layer(DefaultBodyLimit::max(COMPONENT_BYTES_MAX));
+    let bulk = OpenApiRouter::new()
+        .routes(routes!(placements::place_bulk))
+        .layer(DefaultBodyLimit::max(BULK_BYTES_MAX));
     OpenApiRouter::with_openapi(openapi::about())
         .routes(routes!(cluster::list, cluster::register))
         .routes(routes!(cluster::one, cluster::heartbeat, cluster::unregister))
@@ -66,7 +71,6 @@ fn described() -> (Router<Plane>, OpenApi) {
         .routes(routes!(members::node, members::unregister_node))
         .routes(routes!(decisions::route))
         .routes(routes!(placements::place))
-        .routes(routes!(placements::place_bulk))
         .routes(routes!(placements::reservations))
         .routes(routes!(placements::confirm))
         .routes(routes!(placements::release))
@@ -112,6 +116,7 @@ fn described() -> (Router<Plane>, OpenApi) {
         .routes(routes!(metrics))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .merge(uploads)
+        .merge(bulk)
         .split_for_parts()
 }
 
