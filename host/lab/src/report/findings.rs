@@ -86,7 +86,10 @@ pub fn of_family(family: &str, standings: &[&Standing]) -> String {
     let label = plain(label);
     let mut sentence = format!("{family}: {label}");
     if score.is_finite() && *score > 1.0 {
-        sentence.push_str(&format!(" is nearest to the best over all, {} worse in the mean; it", percent(*score)));
+        sentence.push_str(&format!(
+            " is nearest to the best over all, {} worse in the mean; it",
+            percent(*score)
+        ));
     }
     sentence.push_str(&format!(
         " is best, or not shown to be worse than the best, in {best_or_equal} of {scenarios} scenarios"
