@@ -5,6 +5,9 @@ use std::process::Command;
 use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    if env::var_os("CARGO_FEATURE_PEERS").is_none() {
+        return Ok(());
+    }
     let plugin = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("extism-plugin");
     println!("cargo::rerun-if-changed={}", plugin.join("src").display());
     println!("cargo::rerun-if-changed={}", plugin.join("Cargo.toml").display());

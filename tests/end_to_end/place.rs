@@ -87,6 +87,9 @@ fn every_constraint_narrows_and_an_impossible_one_says_what_cut_whom() {
     }
     for (arguments, told) in [
         (&["--constraints", "compliance:hipaa"] as &[&str], "compliance cut 4"),
+        (&["--constraints", "compliance:hipaa"], "drop a constraint"),
+        (&["--spec", "cpu:9"], "ask for less"),
+        (&["--spec", ""], "cpu:4,memory:8192,storage:100"),
         (&["--spec", "cpu:9"], "resources cut 4"),
         (&["--spec", "gpu:3"], "resources cut 4"),
         (&["--constraints", "max-latency:5"], "latency cut 4"),
@@ -165,6 +168,13 @@ fn a_file_of_workloads_is_placed_largest_first_and_whole_means_all_or_none() {
     std::fs::write(&file, "[[workloads]]\nname = \"one-more\"\nspec = \"cpu:1\"\n").unwrap();
     let refused = bulk(&[]).unwrap();
     assert!(refused["answers"][0]["problem"].as_str().unwrap().contains("resources cut 4"), "{refused}");
+    let many: String =
+        (0..1_000).map(|index| format!("[[workloads]]\nspec = \"cpu:0.001,memory:{index}\"\n")).collect();
+    std::fs::write(&file, many).unwrap();
+    let all = bulk(&[]).unwrap();
+    assert_eq!(all["answers"].as_array().unwrap().len(), 1_000, "a long list is one request");
+    std::fs::write(&file, "workloads = []\n").unwrap();
+    assert!(bulk(&[]).unwrap_err().contains("write for example"), "an empty list is a mistake");
     std::fs::write(&file, "[[workloads]]\nnom = \"x\"\n").unwrap();
     assert!(bulk(&[]).unwrap_err().contains("nom"), "an unknown key is named");
 }

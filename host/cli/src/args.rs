@@ -5,6 +5,7 @@ mod failover;
 pub(crate) mod lab;
 pub(crate) mod orchestrator;
 mod region;
+mod scale;
 pub(crate) mod trust;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use crate::exit;
 use crate::output::Output;
 pub(crate) use region::{RegionCommand, RttCommand};
+pub(crate) use scale::{GroupCommand, ScaleCommand};
 
 pub(crate) use failover::{ChaosCommand, FailbackCommand, FailoverArgs, FailoverCommand, VictimArgs};
 use orchestrator::OrchestratorCommand;
@@ -318,108 +320,6 @@ pub(crate) struct RouteArgs {
     pub(crate) alternatives: u32,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum ScaleCommand {
-    /// Make, change, show and remove groups.
-    #[command(subcommand)]
-    Group(GroupCommand),
-    /// Set a group's count. Example: pilothouse scale to web 25
-    To {
-        /// The group.
-        group: String,
-        /// This many.
-        replicas: u32,
-    },
-    /// More replicas. Example: pilothouse scale up web 5
-    Up {
-        /// The group.
-        group: String,
-        /// So many more.
-        by: u32,
-    },
-    /// Fewer replicas. Example: pilothouse scale down web 3
-    Down {
-        /// The group.
-        group: String,
-        /// So many fewer.
-        by: u32,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum GroupCommand {
-    /// All groups.
-    List,
-    /// One group.
-    Get {
-        /// Its name.
-        name: String,
-    },
-    /// Make a group, or change one. Example: pilothouse scale group set web --min 5 --max 100 --region eu-west-1
-    Set(GroupArgs),
-    /// Forget a group; its replicas stay.
-    Remove {
-        /// Its name.
-        name: String,
-    },
-    /// Tell what was measured. Example: pilothouse scale group sample web --queue-depth 70
-    Sample(SampleArgs),
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct GroupArgs {
-    /// Its name.
-    pub(crate) name: String,
-    /// Fewest replicas; 5 unless the server is configured otherwise.
-    #[arg(long)]
-    pub(crate) min: Option<u32>,
-    /// Most replicas; 100 unless the server is configured otherwise.
-    #[arg(long)]
-    pub(crate) max: Option<u32>,
-    /// Where a new group starts; the fewest if left out.
-    #[arg(long)]
-    pub(crate) replicas: Option<u32>,
-    /// Time between decisions, ms; 15000 if left out.
-    #[arg(long)]
-    pub(crate) period_ms: Option<u32>,
-    /// How long a replica takes to become ready, ms; 30000 if left out.
-    #[arg(long)]
-    pub(crate) start_ms: Option<u32>,
-    /// Time after any change in which the count does not go down, ms; 120000 unless the server is configured otherwise.
-    #[arg(long)]
-    pub(crate) cooldown_ms: Option<u64>,
-    /// Slot that decides: queue-depth, predictive, hybrid or another one of the family scaling.
-    #[arg(long)]
-    pub(crate) strategy: Option<String>,
-    /// Region whose clusters are filled first.
-    #[arg(long)]
-    pub(crate) region: Option<String>,
-    /// Members that run this service feed the group with their load reports.
-    #[arg(long)]
-    pub(crate) service: Option<String>,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct SampleArgs {
-    /// The group.
-    pub(crate) name: String,
-    /// Waiting work.
-    #[arg(long)]
-    pub(crate) queue_depth: Option<f32>,
-    /// Arriving work per second.
-    #[arg(long)]
-    pub(crate) arrivals_per_s: Option<f32>,
-    /// Finished work per second.
-    #[arg(long)]
-    pub(crate) completions_per_s: Option<f32>,
-    /// Mean utilisation of ready replicas, 0..1.
-    #[arg(long)]
-    pub(crate) utilisation: Option<f32>,
-    /// Mean time to serve one piece of work, ms.
-    #[arg(long)]
-    pub(crate) service_ms: Option<f32>,
-}
-
 #[derive(Debug, ClapArgs)]
 pub(crate) struct FlowArgs {
     /// Region the flow comes from.
@@ -444,8 +344,8 @@ pub(crate) struct PlaceArgs {
     /// Assign this workload to the place; without it the place is only told.
     pub(crate) workload: Option<String>,
     /// What it takes: cpu (cores), memory (MiB), storage (GiB), gpu (devices).
-    #[arg(long, default_value = "")]
-    pub(crate) spec: String,
+    #[arg(long)]
+    pub(crate) spec: Option<String>,
     /// What its place must be, for example max-latency:50,min-health:80,region:eu-west-1|eu-north-1,apart:web@zone.
     #[arg(long, default_value = "")]
     pub(crate) constraints: String,

@@ -9,6 +9,8 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
+use crate::files;
+
 /// Time for a request; loading a large policy may compile for 90 s.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -34,8 +36,8 @@ pub(crate) enum ClientError {
 }
 
 fn certificates(path: &Path) -> anyhow::Result<Vec<Certificate<'static>>> {
-    let pem = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let items: Result<Vec<_>, _> = parse_pem(&pem).collect();
+    let pem = files::text(path, "a file of certificates")?;
+    let items: Result<Vec<_>, _> = parse_pem(pem.as_bytes()).collect();
     let items = items.with_context(|| format!("{} is not a PEM file", path.display()))?;
     let certificates: Vec<_> = items
         .into_iter()

@@ -8,6 +8,7 @@ mod args;
 mod client;
 mod commands;
 mod exit;
+mod files;
 mod output;
 
 use std::process::ExitCode;

@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use pilothouse_core::assignment::Assignment;
-use pilothouse_core::eligible::{NoneEligible, Requirement};
+use pilothouse_core::eligible::{Filter, NoneEligible, Requirement};
 use pilothouse_core::event::Event;
 use pilothouse_core::id::{AgentName, DecisionId, Digest, KeyName, Label, MemberId};
 use pilothouse_core::member::{LoadReport, Member, MemberKind, Registration};
@@ -98,7 +98,8 @@ pub enum ServiceError {
 
 fn none_eligible(none: &NoneEligible) -> String {
     if none.members == 0 {
-        return "no members are registered".to_owned();
+        return "no members are registered; add one with `pilothouse cluster register` or `pilothouse node register`"
+            .to_owned();
     }
     let cut: Vec<String> =
         none.cut.iter().map(|(filter, count)| format!("{filter:?} cut {count}").to_lowercase()).collect();
@@ -106,7 +107,39 @@ fn none_eligible(none: &NoneEligible) -> String {
         [] => String::new(),
         names => format!("; nobody has ever had {}", names.join(", ")),
     };
-    format!("none of {} members is eligible: {}{unknown}", none.members, cut.join(", "))
+    let mut remedies = Vec::new();
+    for remedy in none.cut.iter().map(|(filter, _)| remedy(*filter)) {
+        if !remedies.contains(&remedy) {
+            remedies.push(remedy);
+        }
+    }
+    format!(
+        "none of {} members is eligible: {}{unknown}; {}; `pilothouse cluster list` and `cluster get ID` \
+         (or `node`) show what there is",
+        none.members,
+        cut.join(", "),
+        remedies.join(", or "),
+    )
+}
+
+/// What to do about members that a filter cut.
+const fn remedy(filter: Filter) -> &'static str {
+    match filter {
+        Filter::Kind => "ask for another kind or cluster, or exclude fewer",
+        Filter::Availability | Filter::Breaker | Filter::Capacity => {
+            "wait until a member is free and healthy"
+        }
+        Filter::Resources => "ask for less",
+        Filter::Capability
+        | Filter::Service
+        | Filter::Region
+        | Filter::Zone
+        | Filter::Compliance
+        | Filter::Accelerator
+        | Filter::Health
+        | Filter::Latency
+        | Filter::Relation => "drop a constraint",
+    }
 }
 
 /// A question for a member.

@@ -6,24 +6,38 @@
 mod measure;
 mod native;
 mod nodes;
+#[cfg(feature = "peers")]
 mod peers;
 mod policies;
+#[cfg(feature = "server")]
 mod server;
 mod world;
 
 /// What can be measured, in the order of the report.
-const SECTIONS: [(&str, fn() -> anyhow::Result<()>); 4] =
-    [("policies", policies::run), ("nodes", nodes::run), ("peers", peers::run), ("server", server::run)];
+const SECTIONS: &[(&str, fn() -> anyhow::Result<()>)] = &[
+    ("policies", policies::run),
+    ("nodes", nodes::run),
+    #[cfg(feature = "peers")]
+    ("peers", peers::run),
+    #[cfg(feature = "server")]
+    ("server", server::run),
+];
 
 /// Measures everything, or the one section that is named.
 fn main() -> anyhow::Result<()> {
     let only = std::env::args().nth(1);
-    println!("# Bench\n");
-    println!(
-        "Command: `make bench` (release profile, one run). Ratios hold across machines, absolute figures do not."
-    );
+    if let Some(only) = only.as_deref().filter(|only| SECTIONS.iter().all(|(name, _)| name != only)) {
+        let built: Vec<&str> = SECTIONS.iter().map(|(name, _)| *name).collect();
+        anyhow::bail!("there is no section `{only}` in this build; there are {}", built.join(", "));
+    }
+    if only.is_none() {
+        println!("# Bench\n");
+        println!(
+            "Command: `make bench` (release profile, one run). Ratios hold across machines, absolute figures do not."
+        );
+    }
     for (name, section) in SECTIONS {
-        if only.as_deref().is_none_or(|only| only == name) {
+        if only.as_deref().is_none_or(|only| only == *name) {
             section()?;
         }
     }

@@ -43,6 +43,15 @@ pub(super) fn spec(text: &str) -> anyhow::Result<Value> {
     Ok(Value::Object(needs))
 }
 
+/// Resources of a workload, which takes something if it says so at all.
+pub(super) fn needs(text: &str) -> anyhow::Result<Value> {
+    let needs = spec(text)?;
+    if needs.as_object().is_none_or(Map::is_empty) {
+        bail!("it asks for nothing; write for example cpu:4,memory:8192,storage:100, or leave it out");
+    }
+    Ok(needs)
+}
+
 /// Hard constraints.
 pub(super) fn constraints(text: &str) -> anyhow::Result<Constraints> {
     let mut all = Constraints::default();
@@ -162,6 +171,9 @@ mod tests {
             ("disk:1", "known are cpu"),
         ] {
             assert!(format!("{:#}", spec(text).unwrap_err()).contains(told), "{text}");
+        }
+        for nothing in ["", " , "] {
+            assert!(needs(nothing).unwrap_err().to_string().contains("for example cpu:4"), "{nothing:?}");
         }
         for (text, told) in [
             ("max-latency:fast", "not a whole number"),

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::policy;
 use super::trust::verify;
+use crate::files;
 use crate::output::Report;
 
 /// Whether the argument means a file and not `NAME` or `FAMILY/NAME`.
@@ -21,7 +22,7 @@ pub(super) fn is_file(policy: &str) -> bool {
 }
 
 pub(super) fn run(path: &str) -> anyhow::Result<Report> {
-    let bytes = std::fs::read(Path::new(path)).with_context(|| format!("cannot read {path}"))?;
+    let bytes = files::component(Path::new(path))?;
     let (loaded, is_large) = load(path, &bytes)?;
     let mut view = view(&loaded);
     if let Some(fields) = view.as_object_mut() {

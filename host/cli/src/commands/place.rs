@@ -6,13 +6,14 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::grammar;
 use crate::args::{PlaceArgs, RebalanceCommand, ReservationCommand};
 use crate::client::Client;
+use crate::files;
 use crate::output::{Report, text};
 
 const RESERVATIONS: &[(&str, &str)] = &[
@@ -42,7 +43,7 @@ const PLANS: &[(&str, &str)] =
 #[serde(deny_unknown_fields, default)]
 struct Wish {
     name: Option<String>,
-    spec: String,
+    spec: Option<String>,
     constraints: String,
     prefer: String,
     region: Option<String>,
@@ -98,7 +99,7 @@ impl Wish {
             "reserve_ms": self.reserve_ms,
             "preempt": self.preempt,
             "strategy": self.strategy,
-            "needs": grammar::spec(&self.spec).context("in --spec")?,
+            "needs": self.spec.as_deref().map_or_else(|| Ok(json!({})), grammar::needs).context("in --spec")?,
             "priority": self.priority,
             "group": self.group,
             "relations": relations,
@@ -133,14 +134,19 @@ pub(super) fn run(client: &Client, args: &PlaceArgs) -> anyhow::Result<Report> {
 
 fn read(file: &Path) -> anyhow::Result<Vec<Wish>> {
     let name = file.display();
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
-    if file.extension().is_some_and(|extension| extension == "json") {
-        let wishes: WishFile =
-            serde_json::from_str(&text).with_context(|| format!("{name} is not as expected"))?;
-        return Ok(wishes.workloads);
-    }
-    let wishes: WishFile = toml::from_str(&text).with_context(|| format!("{name} is not as expected"))?;
-    Ok(wishes.workloads)
+    let text = files::text(file, "a list of workloads")?;
+    let (example, wishes): (_, anyhow::Result<WishFile>) =
+        if file.extension().is_some_and(|extension| extension == "json") {
+            (
+                r#"{"workloads": [{"name": "web", "spec": "cpu:4"}]}"#,
+                serde_json::from_str(&text).map_err(Into::into),
+            )
+        } else {
+            ("[[workloads]]\nname = \"web\"\nspec = \"cpu:4\"", toml::from_str(&text).map_err(Into::into))
+        };
+    let WishFile { workloads } = wishes.with_context(|| format!("{name} is no list of workloads"))?;
+    ensure!(!workloads.is_empty(), "{name} has no workloads; write for example\n{example}");
+    Ok(workloads)
 }
 
 fn one(answer: Value) -> Report {

@@ -8,6 +8,7 @@ use crate::args::{
     ClusterCommand, Command, GroupCommand, NodeCommand, PolicyCommand, ScaleCommand, SlotCommand,
 };
 use crate::client::Client;
+use crate::files;
 use crate::output::{Report, text};
 
 const CLUSTERS: &[(&str, &str)] = &[

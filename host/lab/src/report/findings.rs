@@ -84,25 +84,29 @@ pub fn of_family(family: &str, standings: &[&Standing]) -> String {
     let Some(first) = policies.next() else { return "No policy took part.".to_owned() };
     let Standing { label, best_or_equal, scenarios, score, .. } = first;
     let label = plain(label);
-    let mut sentence = format!(
-        "{family}: {label} is best, or not shown to be worse than the best, in {best_or_equal} of {scenarios} scenarios"
-    );
-    if score.is_finite() {
-        sentence.push_str(&format!("; in the mean it is {} from the best", percent(*score)));
+    let mut sentence = format!("{family}: {label}");
+    if score.is_finite() && *score > 1.0 {
+        sentence.push_str(&format!(
+            " is nearest to the best over all, {} worse in the mean; it",
+            percent(*score)
+        ));
     }
+    sentence.push_str(&format!(
+        " is best, or not shown to be worse than the best, in {best_or_equal} of {scenarios} scenarios"
+    ));
     if let Some(second) = policies.next().filter(|second| second.score.is_finite()) {
         let Standing { label, best_or_equal, score, .. } = *second;
         sentence.push_str(&format!(
-            ". Next is {} ({best_or_equal} of {scenarios}, {} from the best)",
+            ". Next is {}, {} worse ({best_or_equal} of {scenarios})",
             plain(label),
-            percent(*score)
+            percent(*score),
         ));
     }
     sentence + "."
 }
 
 fn percent(score: f64) -> String {
-    format!("{:.1} %", 100.0 * (score - 1.0))
+    format!("{:.1}\u{a0}%", 100.0 * (score - 1.0))
 }
 
 /// The sentence of a comparison: how often the first is better, worse, or nothing is shown.

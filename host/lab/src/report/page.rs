@@ -121,7 +121,7 @@ impl Document<'_> {
             format!(r##"<li><a href="#{}">{}</a></li>"##, anchor(&judged.scenario), escape(&judged.scenario))
         };
         let list = |family: &'static str| {
-            format!("<b>{family}</b><ul>{}</ul>", self.of(family).map(item).collect::<String>())
+            format!("<div><b>{family}</b><ul>{}</ul></div>", self.of(family).map(item).collect::<String>())
         };
         format!("<nav>{}</nav>", self.families().into_iter().map(list).collect::<String>())
     }

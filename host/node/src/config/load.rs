@@ -1,5 +1,7 @@
 //! Reads configuration text; says what is wrong, in which file, at which key, and what would be right.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::{Config, check};
@@ -20,12 +22,10 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is too large to be a configuration.
-    #[error("configuration file {} has {bytes} bytes, at most {CONFIG_BYTES_MAX} are read", path.display())]
+    #[error("configuration file {} has more than {CONFIG_BYTES_MAX} bytes; a configuration has at most that", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Its size.
-        bytes: u64,
     },
     /// What is in the file is not valid.
     #[error("configuration file {}: {problem}", path.display())]
@@ -57,12 +57,14 @@ pub enum ConfigError {
 pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
     let Some(path) = path else { return Ok(Config::default()) };
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
-    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-    if bytes > CONFIG_BYTES_MAX {
-        return Err(ConfigError::TooLarge { path: path.to_owned(), bytes });
+    let file = File::open(path).map_err(unreadable)?;
+    let mut text = String::new();
+    // One byte more than allowed, so that a file at the bound and one beyond it differ; a device has no size to ask for.
+    file.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > CONFIG_BYTES_MAX {
+        return Err(ConfigError::TooLarge { path: path.to_owned() });
     }
-    parse(&std::fs::read_to_string(path).map_err(unreadable)?)
-        .map_err(|problem| ConfigError::InFile { path: path.to_owned(), problem: Box::new(problem) })
+    parse(&text).map_err(|problem| ConfigError::InFile { path: path.to_owned(), problem: Box::new(problem) })
 }
 
 /// Reads text.
@@ -80,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mistake_in_a_file_names_file_key_and_what_to_do() {
+    fn a_mistake_in_a_file_names_file_key_and_what_to_do_and_a_file_without_an_end_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pilothouse.toml");
         std::fs::write(&path, "[placement]\nmax-concurrent-migrations = 0\n").unwrap();
@@ -88,6 +90,8 @@ mod tests {
         for wanted in ["pilothouse.toml", "placement.max-concurrent-migrations", "use at least 1"] {
             assert!(said.contains(wanted), "{said}");
         }
+        let unending = load(Some(Path::new("/dev/zero"))).unwrap_err();
+        assert!(matches!(unending, ConfigError::TooLarge { .. }), "{unending}");
         assert_eq!(load(None).unwrap(), Config::default());
     }
 }

@@ -16,14 +16,14 @@ fn invalid(detail: &str) -> Problem {
 }
 
 /// A JSON body, whatever its content type says (the documented `curl` lines send none).
-pub(crate) struct Body<T>(pub(crate) T);
+pub(crate) struct Body<T, const BYTES_MAX: usize = BODY_BYTES_MAX>(pub(crate) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned, S: Send + Sync, const BYTES_MAX: usize> FromRequest<S> for Body<T, BYTES_MAX> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if is_too_long(request.headers(), BODY_BYTES_MAX) {
-            let detail = format!("the body may have at most {BODY_BYTES_MAX} bytes");
+        if is_too_long(request.headers(), BYTES_MAX) {
+            let detail = format!("the body may have at most {BYTES_MAX} bytes; send it in parts");
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, &detail));
         }
         let bytes = Bytes::from_request(request, state)

@@ -27,6 +27,8 @@ use crate::service::ControlPlane;
 
 /// Largest body of an API request, bytes.
 pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;
+/// Largest body with many workloads, bytes: [`crate::service::placement::BULK_MAX`] of them at 400 bytes.
+pub(crate) const BULK_BYTES_MAX: usize = 4 << 20;
 
 /// Whether a request says that its body is longer; one that does not say is bounded while it is read.
 pub(crate) fn is_too_long(headers: &HeaderMap, most: usize) -> bool {
@@ -46,6 +48,9 @@ fn described(upload_bytes_max: usize) -> (Router<Plane>, OpenApi) {
     let uploads = OpenApiRouter::new()
         .routes(routes!(policies::list, policies::load))
         .layer(DefaultBodyLimit::max(upload_bytes_max));
+    let bulk = OpenApiRouter::new()
+        .routes(routes!(placements::place_bulk))
+        .layer(DefaultBodyLimit::max(BULK_BYTES_MAX));
     OpenApiRouter::with_openapi(openapi::about())
         .routes(routes!(cluster::list, cluster::register))
         .routes(routes!(cluster::one, cluster::heartbeat, cluster::unregister))
@@ -64,7 +69,6 @@ fn described(upload_bytes_max: usize) -> (Router<Plane>, OpenApi) {
         .routes(routes!(members::node, members::unregister_node))
         .routes(routes!(decisions::route))
         .routes(routes!(placements::place))
-        .routes(routes!(placements::place_bulk))
         .routes(routes!(placements::reservations))
         .routes(routes!(placements::confirm))
         .routes(routes!(placements::release))
@@ -112,6 +116,7 @@ fn described(upload_bytes_max: usize) -> (Router<Plane>, OpenApi) {
         .routes(routes!(metrics))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .merge(uploads)
+        .merge(bulk)
         .split_for_parts()
 }
 

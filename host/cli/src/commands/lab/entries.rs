@@ -15,6 +15,7 @@ use pilothouse_policies::DefaultPolicy;
 
 use super::NotFound;
 use crate::commands::inspect::is_file;
+use crate::files;
 
 /// Wall clock of a decision, ms: a backstop against a broken engine, which no policy within its fuel reaches.
 const DEADLINE_MS: u64 = 600_000;
@@ -69,7 +70,7 @@ impl Entries {
         let hint = match found.as_slice() {
             [only] => return self.load(only.name, only.bytes, settings),
             [] if is_file(given) && Path::new(given).exists() => {
-                let bytes = std::fs::read(given).with_context(|| format!("cannot read {given}"))?;
+                let bytes = files::component(Path::new(given))?;
                 return self.load(given, &bytes, settings);
             }
             [] => "give a .wasm file, or NAME or FAMILY/NAME of a default policy such as scaling/hybrid"
@@ -99,14 +100,14 @@ impl Entries {
         // Once now, so that bad settings end the command and not every run.
         pool(&loaded, &settings).map_err(anyhow::Error::msg).with_context(context)?;
         let make = move || Ok(Box::new(pool(&loaded, &settings)?) as Box<dyn Policy>);
-        let label = self.unique(label);
+        let label = self.unique(label, family);
         self.list.push(Entry { label, digest, does, family, make: Box::new(make) });
         Ok(())
     }
 
-    /// The label, told apart from the same one given before.
-    fn unique(&self, label: &str) -> String {
-        match self.list.iter().filter(|entry| entry.label == label).count() {
+    /// The label, told apart from the same one given before in its family.
+    fn unique(&self, label: &str, family: &str) -> String {
+        match self.list.iter().filter(|entry| entry.label == label && entry.family == family).count() {
             0 => label.to_owned(),
             again => format!("{label} #{}", again + 1),
         }
@@ -145,7 +146,7 @@ fn pool(loaded: &Arc<LoadedPolicy>, settings: &str) -> Result<Pool, String> {
 
 /// Settings from a TOML file, as the JSON that policies take.
 pub(super) fn settings(path: &Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = files::text(path, "settings")?;
     let table: toml::Table =
         toml::from_str(&text).with_context(|| format!("{} is no TOML", path.display()))?;
     Ok(serde_json::to_string(&table)?)

@@ -9,10 +9,8 @@ use serde_json::json;
 
 use super::NotFound;
 use super::data::Folder;
+use crate::files;
 use crate::output::Report;
-
-/// Largest scenario file, bytes.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The text of a built-in scenario.
 pub(super) fn text(name: &str) -> anyhow::Result<&'static str> {
@@ -31,18 +29,11 @@ pub(super) fn load(name: &str) -> anyhow::Result<Scenario> {
         return Ok(Scenario::parse(text)?);
     }
     let path = Path::new(name);
-    let size = match std::fs::metadata(path) {
-        Ok(found) => found.len(),
-        Err(_) => {
-            let hint = "give a file, or a name from `pilothouse lab scenarios`";
-            return Err(not_found(name, hint).into());
-        }
-    };
-    anyhow::ensure!(
-        size <= FILE_BYTES_MAX,
-        "{name} is larger than {FILE_BYTES_MAX} bytes; it is no scenario"
-    );
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+    if !path.exists() {
+        let hint = "give a file, or a name from `pilothouse lab scenarios`";
+        return Err(not_found(name, hint).into());
+    }
+    let text = files::text(path, "a scenario")?;
     Scenario::parse(&text).with_context(|| format!("{name} is no scenario"))
 }
 

@@ -15,6 +15,7 @@ use super::measure::{self, Taken};
 use super::project::Project;
 use crate::args::author::BenchArgs;
 use crate::commands::lab;
+use crate::files;
 use crate::output::Report;
 
 pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Report> {
@@ -69,7 +70,7 @@ fn row(label: &str, taken: anyhow::Result<Taken>) -> Value {
 }
 
 fn load(file: &Path) -> anyhow::Result<Arc<LoadedPolicy>> {
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let bytes = files::component(file)?;
     let Engine { loaded, .. } =
         engine::load(&bytes, None).with_context(|| format!("{} would be refused", file.display()))?;
     Ok(Arc::new(loaded))

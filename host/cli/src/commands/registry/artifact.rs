@@ -5,11 +5,12 @@
 
 use anyhow::{Context as _, ensure};
 use pilothouse_core::id::Digest;
-use pilothouse_engine::precheck::COMPONENT_BYTES_MAX;
 use pilothouse_engine::{LoadedPolicy, digest};
 use pilothouse_trust::SIGNATURE_BYTES_MAX;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::files::COMPONENT_BYTES_MAX;
 
 /// Media type of the manifest.
 pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -125,7 +126,7 @@ pub(super) fn describe(manifest: &[u8]) -> anyhow::Result<Described> {
         layer.media_type.escape_debug()
     );
     ensure!(
-        layer.size <= COMPONENT_BYTES_MAX as u64,
+        layer.size <= COMPONENT_BYTES_MAX,
         "the component has {} bytes, at most {COMPONENT_BYTES_MAX} are taken",
         layer.size
     );

@@ -12,9 +12,9 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use pilothouse_engine::precheck::COMPONENT_BYTES_MAX;
 use pilothouse_trust::SIGNATURE_BYTES_MAX;
 
+use crate::files;
 use crate::args::trust::TrustCommand;
 use crate::output::Report;
 
@@ -44,7 +44,7 @@ fn read(path: &Path, limit: usize) -> anyhow::Result<Vec<u8>> {
 }
 
 fn component(path: &Path) -> anyhow::Result<Vec<u8>> {
-    read(path, COMPONENT_BYTES_MAX)
+    files::component(path)
 }
 
 /// Where the signature of a component lies if nobody said otherwise.

@@ -3,6 +3,8 @@
 //! Invariant: what is answered as assigned is durable; a reservation is in force until its time is over or the server
 //! restarts.
 
+use std::fmt;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use pilothouse_core::id::Label;
@@ -10,17 +12,18 @@ use pilothouse_core::member::MemberKind;
 use pilothouse_core::placement::Terms;
 use pilothouse_core::placement::ledger::ReservationId;
 use pilothouse_core::placement::relation::{Relation, Rule, Scope};
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::Answer;
 use super::members::ResourcesBody;
 use super::requirement::RequirementBody;
-use crate::rest::Plane;
 use crate::rest::cluster::AssignmentView;
 use crate::rest::error::Problem;
 use crate::rest::extract::{Body, agent_name, optional_label};
 use crate::rest::views::{BulkView, PlacedView, ReservationView, ReservationsView};
+use crate::rest::{BULK_BYTES_MAX, Plane};
 use crate::service::ServiceError;
 use crate::service::placement::{BULK_MAX, Hold, PlaceQuery};
 
@@ -162,10 +165,35 @@ pub(crate) async fn place(State(plane): State<Plane>, Body(body): Body<PlaceBody
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BulkBody {
+    #[serde(deserialize_with = "at_most_bulk")]
     pub(crate) workloads: Vec<PlaceBody>,
     /// All of them or none, in one transaction (at most 128 named ones).
     #[serde(default)]
     pub(crate) whole: bool,
+}
+
+/// The list, read no further than one beyond [`BULK_MAX`]: a small body can hold very many empty items.
+fn at_most_bulk<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PlaceBody>, D::Error> {
+    struct List;
+    impl<'de> Visitor<'de> for List {
+        type Value = Vec<PlaceBody>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(formatter, "a list of at most {BULK_MAX} workloads; send more in parts")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+            let mut list = Vec::new();
+            while let Some(item) = items.next_element()? {
+                list.push(item);
+                if list.len() > BULK_MAX {
+                    return Err(A::Error::invalid_length(list.len(), &self));
+                }
+            }
+            Ok(list)
+        }
+    }
+    from.deserialize_seq(List)
 }
 
 impl PlaceBody {
@@ -205,7 +233,10 @@ impl BulkBody {
 
 /// Places many workloads: the most important and largest first, answered in the order asked.
 #[utoipa::path(post, path = "/api/v1/place/bulk", request_body = BulkBody, responses((status = 200, body = BulkView)))]
-pub(crate) async fn place_bulk(State(plane): State<Plane>, Body(body): Body<BulkBody>) -> Answer<BulkView> {
+pub(crate) async fn place_bulk(
+    State(plane): State<Plane>,
+    Body(body): Body<BulkBody, BULK_BYTES_MAX>,
+) -> Answer<BulkView> {
     let whole = body.whole;
     let (queries, names) = body.parse()?;
     let places = plane.place_all(queries, whole).await?;
@@ -250,4 +281,18 @@ pub(crate) fn reservation(id: &str) -> Result<ReservationId, Problem> {
         ServiceError::NotFound { what: "reservation", name }
     });
     Ok(ReservationId(number?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bulk_request_is_read_up_to_its_bound() {
+        let body = |count: usize| format!(r#"{{"workloads":[{}]}}"#, vec!["{}"; count].join(","));
+        let read = |count| serde_json::from_str::<BulkBody>(&body(count));
+        assert_eq!(read(BULK_MAX).unwrap().workloads.len(), BULK_MAX);
+        let refused = read(BULK_MAX + 1).err().unwrap().to_string();
+        assert!(refused.contains("at most 10000 workloads; send more in parts"), "{refused}");
+    }
 }
