@@ -1,4 +1,4 @@
-//! Compiles every default policy to a component.
+//! Compiles every default policy and example agent to a component.
 //!
 //! A nested cargo with a target folder of its own (sharing one with the outer cargo would wait for its lock for ever) builds
 //! all policy crates for wasm32-unknown-unknown; wit-component turns each module into a component.
@@ -12,6 +12,8 @@ use std::{env, fs};
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Set to keep the build from adding the target by itself.
 const NO_INSTALL: &str = "PILOTHOUSE_NO_TARGET_INSTALL";
+/// Folders of components that are no default policies.
+const NO_POLICIES: [&str; 2] = ["faulty", "agents"];
 
 /// What would leak from the outer build into the nested one.
 const CLEARED: [&str; 9] = [
@@ -29,7 +31,7 @@ const CLEARED: [&str; 9] = [
 fn main() -> Result<(), Box<dyn Error>> {
     let policies = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("..").canonicalize()?;
     let root = policies.join("..").canonicalize()?;
-    for input in ["sdk", "balancing", "placement", "routing", "scaling", "faulty"] {
+    for input in ["sdk", "balancing", "placement", "routing", "scaling", "agents", "faulty"] {
         println!("cargo::rerun-if-changed={}", policies.join(input).display());
     }
     println!("cargo::rerun-if-changed={}", root.join("wit").display());
@@ -41,12 +43,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let target_dir = out.join("wasm");
     compile(&root, &target_dir, &found)?;
     let mut list = String::new();
-    for (name, faulty, what) in [
-        ("ALL", false, "Every default policy, sorted by family and name."),
-        ("FAULTY", true, "Policies that break on purpose, for the tour and tests."),
+    for (name, folder, what) in [
+        ("ALL", None, "Every default policy, sorted by family and name."),
+        ("FAULTY", Some("faulty"), "Policies that break on purpose, for the tour and tests."),
+        ("AGENTS", Some("agents"), "Example agents, workloads and no policies; sorted by name."),
     ] {
+        let wanted = |family: &str| match folder {
+            Some(folder) => family == folder,
+            None => !NO_POLICIES.contains(&family),
+        };
         writeln!(list, "/// {what}\npub static {name}: &[DefaultPolicy] = &[")?;
-        for (family, name) in found.iter().filter(|(family, _)| (family == "faulty") == faulty) {
+        for (family, name) in found.iter().filter(|(family, _)| wanted(family)) {
             let module = target_dir
                 .join(TARGET)
                 .join("policy")
@@ -68,7 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// `policies/FAMILY/NAME` with a manifest.
 fn find_policies(policies: &Path) -> Result<Vec<(String, String)>, Box<dyn Error>> {
     let mut found = Vec::new();
-    for family in ["balancing", "placement", "routing", "scaling", "faulty"] {
+    for family in ["balancing", "placement", "routing", "scaling", "agents", "faulty"] {
         let Ok(entries) = fs::read_dir(policies.join(family)) else { continue };
         for entry in entries {
             let entry = entry?;

@@ -1,0 +1,1 @@
+//! The driver over an agent in memory: order, bounds, faults, pauses.
