@@ -22,7 +22,7 @@ pub(crate) mod agent {
         path: ["../../wit/host", "../../wit/agent"],
         world: "pilothouse:agent/component",
         imports: { default: trappable },
-        with: { "pilothouse:host/log": super::host::pilothouse::host::log },
+        with: { "pilothouse:host/log": crate::bindings::host::pilothouse::host::log },
     });
 }
 

@@ -5,6 +5,9 @@
 //! Invariant: a component is compiled once while it is remembered, at most [`LOADED_MAX`] are, and bytes that do not have
 //! their digest are refused.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};

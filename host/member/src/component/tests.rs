@@ -1,8 +1,7 @@
 //! The driver over an agent in memory: order, bounds, faults, pauses.
 
-use std::future::Future;
 use std::pin::pin;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::task::{Context as Polling, Poll, Waker};
 use std::time::Duration;
 
@@ -26,8 +25,6 @@ struct Gate {
     arrived: Mutex<mpsc::Sender<()>>,
     go_on: Mutex<mpsc::Receiver<()>>,
 }
-
-use std::sync::Mutex;
 
 #[derive(Debug)]
 struct Scribes(Arc<Gate>);
