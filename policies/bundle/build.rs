@@ -1,4 +1,4 @@
-//! Compiles every default policy to a component.
+//! Compiles every default policy and example agent to a component.
 //!
 //! A nested cargo with a target folder of its own (sharing one with the outer cargo would wait for its lock for ever) builds
 //! all policy crates for wasm32-unknown-unknown; wit-component turns each module into a component.
@@ -29,7 +29,7 @@ const CLEARED: [&str; 9] = [
 fn main() -> Result<(), Box<dyn Error>> {
     let policies = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("..").canonicalize()?;
     let root = policies.join("..").canonicalize()?;
-    for input in ["sdk", "balancing", "placement", "routing", "scaling", "faulty"] {
+    for input in ["sdk", "balancing", "placement", "routing", "scaling", "agents", "faulty"] {
         println!("cargo::rerun-if-changed={}", policies.join(input).display());
     }
     println!("cargo::rerun-if-changed={}", root.join("wit").display());
@@ -49,6 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Kind::Zoo,
             "One of each family with a mark by which tests choose a fault; a program that does not name it does not contain it.",
         ),
+        ("AGENTS", Kind::Agent, "Example agents, workloads and no policies; sorted by name."),
     ] {
         writeln!(list, "/// {what}\npub static {name}: &[DefaultPolicy] = &[")?;
         for (family, name) in found.iter().filter(|(family, name)| Kind::of(family, name) == wanted) {
@@ -76,6 +77,7 @@ enum Kind {
     Default,
     Faulty,
     Zoo,
+    Agent,
 }
 
 impl Kind {
@@ -83,6 +85,7 @@ impl Kind {
         match (family, name.starts_with("zoo-")) {
             ("faulty", true) => Self::Zoo,
             ("faulty", false) => Self::Faulty,
+            ("agents", _) => Self::Agent,
             _ => Self::Default,
         }
     }
@@ -91,7 +94,7 @@ impl Kind {
 /// `policies/FAMILY/NAME` with a manifest.
 fn find_policies(policies: &Path) -> Result<Vec<(String, String)>, Box<dyn Error>> {
     let mut found = Vec::new();
-    for family in ["balancing", "placement", "routing", "scaling", "faulty"] {
+    for family in ["balancing", "placement", "routing", "scaling", "agents", "faulty"] {
         let Ok(entries) = fs::read_dir(policies.join(family)) else { continue };
         for entry in entries {
             let entry = entry?;

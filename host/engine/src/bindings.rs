@@ -17,6 +17,15 @@ pub(crate) mod host {
     });
 }
 
+pub(crate) mod agent {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/host", "../../wit/agent"],
+        world: "pilothouse:agent/component",
+        imports: { default: trappable },
+        with: { "pilothouse:host/log": crate::bindings::host::pilothouse::host::log },
+    });
+}
+
 pub(crate) use host::exports::pilothouse::host::lifecycle;
 pub(crate) use host::pilothouse::host::{fleet, log, state, types};
 

@@ -72,21 +72,7 @@ impl Runtime {
     pub fn load(&self, bytes: &[u8]) -> Result<LoadedPolicy, LoadError> {
         let outline = precheck::check(bytes, self.bounds)?;
         let digest = crate::digest(bytes);
-        let cached = self.cache.get(&self.engine, digest).and_then(|code| self.map(&code).ok());
-        let from_cache = cached.is_some();
-        let component = match cached {
-            Some(component) => component,
-            None => {
-                let code = self.compiler.compile(&self.engine, bytes, self.bounds)?;
-                let component =
-                    self.map(&code).map_err(|error| LoadError::Compile { problem: format!("{error:#}") })?;
-                self.cache.put(&self.engine, digest, &code);
-                component
-            }
-        };
-        let contract = |error: wasmtime::Error| LoadError::Contract {
-            problem: format!("{error:#}").chars().take(300).collect::<String>().escape_debug().to_string(),
-        };
+        let (component, from_cache) = self.compiled(bytes, digest)?;
         let pre = self.linker.instantiate_pre(&component).map_err(contract)?;
         let indices = Arc::new(BaseIndices::new(&pre).map_err(contract)?);
         let mut loaded = LoadedPolicy {
@@ -102,6 +88,18 @@ impl Runtime {
         };
         self.describe(&mut loaded)?;
         Ok(loaded)
+    }
+
+    /// Code from the cache (true), or compiled now. The bytes have passed a pre-check.
+    pub(crate) fn compiled(&self, bytes: &[u8], digest: Digest) -> Result<(Component, bool), LoadError> {
+        if let Some(component) = self.cache.get(&self.engine, digest).and_then(|code| self.map(&code).ok()) {
+            return Ok((component, true));
+        }
+        let code = self.compiler.compile(&self.engine, bytes, self.bounds)?;
+        let component =
+            self.map(&code).map_err(|error| LoadError::Compile { problem: format!("{error:#}") })?;
+        self.cache.put(&self.engine, digest, &code);
+        Ok((component, false))
     }
 
     fn map(&self, code: &[u8]) -> wasmtime::Result<Component> {
@@ -135,6 +133,11 @@ impl Runtime {
     }
 }
 
+pub(crate) fn contract(error: wasmtime::Error) -> LoadError {
+    let problem = format!("{error:#}").chars().take(300).collect::<String>().escape_debug().to_string();
+    LoadError::Contract { problem }
+}
+
 /// A store with the limits of an instance and the budget of its first calls.
 pub(crate) fn new_store(engine: &wasmtime::Engine, data: SeatData, budget: &Budget) -> Store<SeatData> {
     let mut store = Store::new(engine, data);
@@ -142,7 +145,7 @@ pub(crate) fn new_store(engine: &wasmtime::Engine, data: SeatData, budget: &Budg
     store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
     store.set_max_component_handles(HANDLES_MAX);
     store.epoch_deadline_callback(|mut context| {
-        Ok(match context.data_mut().next_deadline_part() {
+        Ok(match context.data_mut().deadline.next_part() {
             Some(ticks) => UpdateDeadline::Continue(ticks),
             None => UpdateDeadline::Interrupt,
         })
@@ -160,28 +163,35 @@ pub(crate) fn begin(store: &mut Store<SeatData>, budget: &Budget) {
     store.data_mut().begin(budget.host_calls, part_ticks);
 }
 
-fn check_description(said: &lifecycle::Description) -> Result<(Vec<Column>, bool), LoadError> {
+/// Checks what every component says of itself.
+pub(crate) fn check_texts(name: &str, version: &str, summary: &str, schema: &str) -> Result<(), LoadError> {
     let bad = |problem: String| LoadError::Description { problem };
-    PolicyName::parse(&said.name).map_err(|error| bad(error.to_string()))?;
-    for (what, text) in [("name", &said.name), ("version", &said.version), ("summary", &said.summary)] {
+    PolicyName::parse(name).map_err(|error| bad(error.to_string()))?;
+    for (what, text) in [("name", name), ("version", version), ("summary", summary)] {
         if text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
             return Err(bad(format!(
                 "`{what}` is longer than {TEXT_BYTES_MAX} bytes or has control characters"
             )));
         }
     }
+    if schema.len() > SCHEMA_BYTES_MAX {
+        return Err(bad(format!("`settings-schema` is longer than {SCHEMA_BYTES_MAX} bytes")));
+    }
+    if !schema.is_empty() {
+        settings::validator(schema).map_err(bad)?;
+    }
+    Ok(())
+}
+
+fn check_description(said: &lifecycle::Description) -> Result<(Vec<Column>, bool), LoadError> {
+    let bad = |problem: String| LoadError::Description { problem };
+    check_texts(&said.name, &said.version, &said.summary, &said.settings_schema)?;
     for (what, list) in [("columns", &said.columns), ("reasons", &said.reasons), ("factors", &said.factors)] {
         if list.len() > LIST_MAX
             || list.iter().any(|text| text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control))
         {
             return Err(bad(format!("`{what}` has more than {LIST_MAX} entries, or one that is too long")));
         }
-    }
-    if said.settings_schema.len() > SCHEMA_BYTES_MAX {
-        return Err(bad(format!("`settings-schema` is longer than {SCHEMA_BYTES_MAX} bytes")));
-    }
-    if !said.settings_schema.is_empty() {
-        settings::validator(&said.settings_schema).map_err(bad)?;
     }
     let mut columns = Vec::new();
     for name in said.columns.iter().filter(|name| *name != RTT_COLUMN) {

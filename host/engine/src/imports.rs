@@ -16,7 +16,7 @@ use wasmtime::component::{Resource, ResourceTable};
 
 use crate::bindings::{fleet, log, state, types};
 use crate::limits::{Budget, LOG_BYTES_MAX, LOG_LINES_MAX, Limiter};
-use crate::runtime::DEADLINE_PARTS;
+use crate::runtime::Deadline;
 
 /// Longest label that a guest may look up, bytes.
 const LABEL_BYTES_MAX: usize = 256;
@@ -27,8 +27,7 @@ pub(crate) struct SeatData {
     pub(crate) fleet: Option<Fleet>,
     pub(crate) now: Now,
     pub(crate) host_calls_left: u32,
-    deadline_parts_left: u32,
-    deadline_part_ticks: u64,
+    pub(crate) deadline: Deadline,
     pub(crate) log_dropped: u64,
     table: ResourceTable,
     state: Arc<SlotState>,
@@ -67,8 +66,7 @@ impl SeatData {
             fleet: None,
             now: Now(0),
             host_calls_left: 0,
-            deadline_parts_left: 0,
-            deadline_part_ticks: 0,
+            deadline: Deadline::default(),
             log_dropped: 0,
             table: ResourceTable::new(),
             state,
@@ -82,17 +80,10 @@ impl SeatData {
     /// Starts the budget of a call.
     pub(crate) fn begin(&mut self, host_calls: u32, deadline_part_ticks: u64) {
         self.host_calls_left = host_calls;
-        self.deadline_parts_left = DEADLINE_PARTS - 1;
-        self.deadline_part_ticks = deadline_part_ticks;
+        self.deadline.begin(deadline_part_ticks);
         self.log_lines = 0;
         self.log_bytes = 0;
         self.limiter.refused = false;
-    }
-
-    /// Ticks of the next part of the call's deadline; `None` when it is over.
-    pub(crate) fn next_deadline_part(&mut self) -> Option<u64> {
-        self.deadline_parts_left = self.deadline_parts_left.checked_sub(1)?;
-        Some(self.deadline_part_ticks)
     }
 
     fn count_call(&mut self) -> Result<()> {
@@ -304,7 +295,7 @@ mod tests {
         let mut data = SeatData::new(&budget, Arc::default(), 0, "test".into());
         for _ in 0..2 {
             data.begin(10, 3);
-            let parts: Vec<_> = std::iter::from_fn(|| data.next_deadline_part()).take(10).collect();
+            let parts: Vec<_> = std::iter::from_fn(|| data.deadline.next_part()).take(10).collect();
             assert_eq!(parts, [3, 3, 3], "one runs from the start, three follow, then it is cut");
         }
     }

@@ -1,12 +1,13 @@
 //! Runs policies: WebAssembly components behind core's ports.
 //!
 //! bytes -> [`precheck`] -> [`compile`] (killable child) or [`cache`] -> [`component::LoadedPolicy`] -> [`pool::Pool`]
-//! (one seat per worker) -> core's `Policy` port
+//! (one seat per worker) -> core's `Policy` port; workloads that are components take the same way to [`agent`]
 //!
 //! Invariant: nothing that a guest does harms more than its own call: fuel, deadline, memory, handles, host calls and
 //! output are bounded, answers are checked, and an instance that broke is dropped. This is the only crate that names
 //! wasmtime. Which policy serves which slot is not known here.
 
+pub mod agent;
 mod bindings;
 pub mod cache;
 pub mod compile;
@@ -25,6 +26,7 @@ mod trial;
 use pilothouse_core::id::Digest;
 use sha2::{Digest as _, Sha256};
 
+pub use agent::{AgentBudget, LoadedAgent};
 pub use cache::Cache;
 pub use compile::{Compiler, compile_child_main};
 pub use component::LoadedPolicy;

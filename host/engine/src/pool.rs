@@ -60,7 +60,7 @@ pub enum PoolError {
     Fault(Fault),
 }
 
-fn list(problems: &[SettingProblem]) -> String {
+pub(crate) fn list(problems: &[SettingProblem]) -> String {
     let texts: Vec<String> = problems
         .iter()
         .map(|SettingProblem { path, problem }| match path.as_str() {

@@ -121,6 +121,18 @@ pub enum LoadError {
         /// The version that it wants.
         found: String,
     },
+    /// Is an agent that wants more than agents get.
+    #[error("it imports `{import}`, which agents do not get; they get pilothouse:host/log@0.1 and nothing else")]
+    AgentImport {
+        /// The import.
+        import: String,
+    },
+    /// Is no agent of a known version.
+    #[error("it exports no agent interface that this host knows ({found}); export pilothouse:agent/agent@0.1.x")]
+    NoAgent {
+        /// What it exports.
+        found: String,
+    },
     /// Is no policy of a known family and version.
     #[error(
         "it exports no policy interface that this host knows ({found}); export pilothouse:FAMILY/FAMILY@0.1.x with FAMILY one of placement, balancing, routing, scaling"
@@ -177,11 +189,31 @@ pub struct Outline {
     pub exports: Vec<String>,
 }
 
-/// Checks bytes.
+/// Checks the bytes of a policy.
 ///
 /// # Errors
 /// [`LoadError`] with the first thing that is wrong.
 pub fn check(bytes: &[u8], bounds: Bounds) -> Result<Outline, LoadError> {
+    walk(bytes, bounds)?.outline()
+}
+
+/// Checks the bytes of an agent.
+pub(crate) fn check_agent(bytes: &[u8], bounds: Bounds) -> Result<(), LoadError> {
+    let walk = walk(bytes, bounds)?;
+    let is = |text: &str, interface| {
+        text.split_once('@').is_some_and(|(name, version)| name == interface && is_our_version(version))
+    };
+    if let Some(import) = walk.imports.iter().find(|import| !is(import, "pilothouse:host/log")) {
+        return Err(LoadError::AgentImport { import: import.escape_debug().to_string() });
+    }
+    if walk.exports.iter().any(|export| is(export, "pilothouse:agent/agent")) {
+        Ok(())
+    } else {
+        Err(LoadError::NoAgent { found: walk.found() })
+    }
+}
+
+fn walk(bytes: &[u8], bounds: Bounds) -> Result<Walk, LoadError> {
     bound(FILE, bytes.len(), bounds.component_bytes)?;
     sniff(bytes)?;
     let mut walk = Walk::within(bounds);
@@ -196,7 +228,7 @@ pub fn check(bytes: &[u8], bounds: Bounds) -> Result<Outline, LoadError> {
             allocations = function.into_allocations();
         }
     }
-    walk.outline()
+    Ok(walk)
 }
 
 /// The proposals that the runtime allows, for the validator.
@@ -336,14 +368,14 @@ impl Walk {
             Some((family, interface)) => {
                 Ok(Outline { family, interface, imports: self.imports, exports: self.exports })
             }
-            None => {
-                let found =
-                    if self.exports.is_empty() { "nothing".to_owned() } else { self.exports.join(", ") };
-                Err(LoadError::Family {
-                    found: found.chars().take(200).collect::<String>().escape_debug().to_string(),
-                })
-            }
+            None => Err(LoadError::Family { found: self.found() }),
         }
+    }
+
+    /// Its exports, for people.
+    fn found(&self) -> String {
+        let found = if self.exports.is_empty() { "nothing".to_owned() } else { self.exports.join(", ") };
+        found.chars().take(200).collect::<String>().escape_debug().to_string()
     }
 }
 

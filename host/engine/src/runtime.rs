@@ -9,6 +9,8 @@ use std::time::Duration;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine, Strategy, WasmFeatures};
 
+use crate::agent::AgentData;
+use crate::bindings::agent::Component;
 use crate::bindings::host::Base;
 use crate::cache::Cache;
 use crate::compile::Compiler;
@@ -28,6 +30,7 @@ pub struct StartError(pub(crate) String);
 pub struct Runtime {
     pub(crate) engine: Engine,
     pub(crate) linker: Arc<Linker<SeatData>>,
+    pub(crate) agent_linker: Arc<Linker<AgentData>>,
     pub(crate) compiler: Arc<Compiler>,
     pub(crate) cache: Arc<Cache>,
     pub(crate) bounds: Bounds,
@@ -53,10 +56,13 @@ impl Runtime {
         let engine = engine().map_err(failed)?;
         let mut linker = Linker::new(&engine);
         Base::add_to_linker::<SeatData, HasSelf<SeatData>>(&mut linker, |data| data).map_err(failed)?;
+        let mut agent_linker = Linker::new(&engine);
+        Component::add_to_linker::<AgentData, HasSelf<AgentData>>(&mut agent_linker, |data| data).map_err(failed)?;
         let ticker = Ticker::start(&engine).map_err(|error| StartError(error.to_string()))?;
         Ok(Self {
             engine,
             linker: Arc::new(linker),
+            agent_linker: Arc::new(agent_linker),
             compiler: Arc::new(compiler),
             cache: Arc::new(cache),
             bounds: Bounds::STANDARD,
@@ -75,6 +81,26 @@ impl Runtime {
 /// run is no fault of its policy: being off the core uses up one part, however long it was. A call that does run uses
 /// all parts in its deadline, in at most twice of it because of rounding to ticks.
 pub(crate) const DEADLINE_PARTS: u32 = 4;
+
+/// How far a call's deadline has gone by.
+#[derive(Debug, Default)]
+pub(crate) struct Deadline {
+    parts_left: u32,
+    part_ticks: u64,
+}
+
+impl Deadline {
+    /// Starts anew.
+    pub(crate) fn begin(&mut self, part_ticks: u64) {
+        *self = Self { parts_left: DEADLINE_PARTS - 1, part_ticks };
+    }
+
+    /// Ticks of the next part; `None` when it is over.
+    pub(crate) fn next_part(&mut self) -> Option<u64> {
+        self.parts_left = self.parts_left.checked_sub(1)?;
+        Some(self.part_ticks)
+    }
+}
 
 /// Ticks of one part of a deadline.
 pub(crate) const fn part_ticks(deadline_ms: u64) -> u64 {

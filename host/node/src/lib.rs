@@ -5,6 +5,7 @@
 //! Invariant: this is the only crate that sees all the others, and the only one that spawns. Rules are in core; here
 //! they are called in the right order.
 
+pub mod agents;
 pub mod blobs;
 pub mod clock;
 pub mod config;

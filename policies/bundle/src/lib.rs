@@ -1,13 +1,13 @@
-//! Every default policy as a component, with its digest.
+//! Every default policy and example agent as a component, with its digest.
 //!
 //! policies/FAMILY/NAME -> `build.rs` (compile, componentize) -> [`ALL`]
 //!
 //! Invariant: what is here was compiled from the source in this tree; adding a policy is adding a folder.
 
-/// A default policy.
+/// A default policy, or an example agent.
 #[derive(Debug, Clone, Copy)]
 pub struct DefaultPolicy {
-    /// `balancing`, `placement`, `routing` or `scaling`.
+    /// `balancing`, `placement`, `routing` or `scaling`; of others the name of their folder.
     pub family: &'static str,
     /// Its name.
     pub name: &'static str,
@@ -42,14 +42,15 @@ mod tests {
 
     #[test]
     fn components_import_nothing_but_the_policy_host() {
-        for policy in ALL {
+        for policy in ALL.iter().chain(AGENTS) {
             let decoded = wit_component::decode(policy.bytes).unwrap();
             let wit_component::DecodedWasm::Component(resolve, world) = decoded else {
                 panic!("not a component")
             };
             for import in resolve.worlds[world].imports.keys() {
                 let name = resolve.name_world_key(import);
-                assert!(name.starts_with("pilothouse:host/"), "{} imports {name}", policy.name);
+                let offered = if policy.family == "agents" { "pilothouse:host/log@" } else { "pilothouse:host/" };
+                assert!(name.starts_with(offered), "{} imports {name}", policy.name);
             }
         }
     }
