@@ -29,11 +29,15 @@ pub(super) struct Guard {
     pub(super) request_timeout: Duration,
 }
 
-/// Everything behind the port.
-pub(super) fn router(plane: Arc<dyn ControlPlane>, guard: Guard) -> Router {
+/// Everything behind a host's port.
+pub(super) fn router(plane: Arc<dyn ControlPlane>) -> Router {
+    grpc::routes(Arc::clone(&plane)).merge(rest::routes(plane))
+}
+
+/// Routes behind their guard.
+pub(super) fn guarded(routes: Router, guard: Guard) -> Router {
     let guard = Arc::new(guard);
-    grpc::routes(Arc::clone(&plane))
-        .merge(rest::routes(plane))
+    routes
         .layer(axum::middleware::from_fn(move |request, next| pass(Arc::clone(&guard), request, next)))
 }
 
