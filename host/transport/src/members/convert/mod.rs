@@ -13,12 +13,33 @@ mod tests;
 use pilothouse_core::id::{AgentName, Label, MemberId};
 use pilothouse_core::member::Resources;
 use pilothouse_proto::pilothouse as wire;
+use prost::Message as _;
+
+use super::message::Job;
 
 pub use link::{from_member_in, from_member_out, to_member_in, to_member_out};
 pub(crate) use peer::{
     call_in, call_out, replica_answer_in, replica_answer_out, replica_in, replica_out, transfer_answer_in,
     transfer_answer_out, transfer_in, transfer_out,
 };
+
+/// A job as bytes, for a member's disk.
+#[must_use]
+pub fn job_to_bytes(job: &Job) -> Vec<u8> {
+    let mut bytes = job.version.to_le_bytes().to_vec();
+    bytes.extend(spec::job_out(job).encode_to_vec());
+    bytes
+}
+
+/// Reads what [`job_to_bytes`] wrote.
+///
+/// # Errors
+/// [`Wrong`].
+pub fn job_from_bytes(bytes: &[u8]) -> Result<Job, Wrong> {
+    let (version, spec) = bytes.split_first_chunk().ok_or_else(|| wrong("job", "ends too early"))?;
+    let spec = wire::WorkloadSpec::decode(spec).map_err(|error| wrong("job", error))?;
+    spec::job_in(spec, u64::from_le_bytes(*version))
+}
 
 /// What is wrong with a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -266,6 +266,11 @@ proptest! {
     }
 
     #[test]
+    fn a_job_comes_back_from_the_disk(job in a_job()) {
+        prop_assert_eq!(job_from_bytes(&job_to_bytes(&job)), Ok(job));
+    }
+
+    #[test]
     fn what_a_host_says_is_heard(message in to_member()) {
         prop_assert_eq!(to_member_in(carried(&to_member_out(&message))), Ok(message));
     }
