@@ -42,6 +42,31 @@ pub enum Step {
 }
 
 impl Step {
+    /// All of them, in order.
+    pub const ALL: [Self; 15] = [
+        Self::Validate,
+        Self::Reserve,
+        Self::PreCopy,
+        Self::Freeze,
+        Self::LastDelta,
+        Self::StartStandby,
+        Self::Verify,
+        Self::Commit,
+        Self::Resolve,
+        Self::Activate,
+        Self::StopSource,
+        Self::Release,
+        Self::Fence,
+        Self::Resume,
+        Self::Abort,
+    ];
+
+    /// Reads a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| step.name() == name)
+    }
+
     /// Name in JSON and logs.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -7,6 +7,7 @@
 //! converted, and handed on; errors become a status in exactly one place per protocol.
 
 pub mod grpc;
+pub mod members;
 pub mod orchestrator;
 pub mod rest;
 pub mod server;

@@ -84,6 +84,19 @@ struct Newest {
     report: Option<Report>,
 }
 
+/// What of a guard is to be durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Kept {
+    /// What the member has; a reservation's end counts anew after a restart.
+    pub role: Role,
+    /// Newest ownership epoch known.
+    pub epoch: u64,
+    /// Name of the newest order that was accepted.
+    pub newest: Option<(MigrationId, Attempt)>,
+    /// Room that is held.
+    pub room: Option<Resources>,
+}
+
 /// One workload on one member.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Guard {
@@ -130,6 +143,35 @@ impl Guard {
     #[must_use]
     pub fn restarted(self) -> Self {
         Self { lease_until: Now::default(), newest: None, ..self }
+    }
+
+    /// What is to be durable before a command is carried out.
+    #[must_use]
+    pub const fn kept(&self) -> Kept {
+        Kept { role: self.role, epoch: self.epoch, newest: self.newest_name, room: self.room }
+    }
+
+    /// As [`Guard::restarted`], from what was durable.
+    #[must_use]
+    pub fn recalled(me: MemberId, kept: Kept, now: Now) -> Self {
+        let Kept { role, epoch, newest, room } = kept;
+        let role = match role {
+            Role::Reserved { hold_ms, .. } => Role::Reserved { until: now.plus_ms(hold_ms), hold_ms },
+            other => other,
+        };
+        Self { role, epoch, newest_name: newest, room, ..Self::new(me) }
+    }
+
+    /// The host wants it to run no more: a copy that serves, is frozen or has ended is kept as state, or dropped with `erase`.
+    /// What a migration brings is the migration's.
+    pub fn halt(&mut self, epoch: u64, erase: bool) -> Vec<Command> {
+        let is_copy = matches!(self.role, Role::Serving | Role::Frozen | Role::Stopped);
+        if epoch < self.epoch || !is_copy {
+            return Vec::new();
+        }
+        self.epoch = epoch;
+        self.role = Role::Stopped;
+        if erase { self.discard() } else { Vec::new() }
     }
 
     /// What the member has.

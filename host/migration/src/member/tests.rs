@@ -238,3 +238,27 @@ fn a_digest_is_passed_on_as_the_driver_found_it() {
     let commands = guard.step(Event::Done(verify.key, verified.clone()), Now(11));
     assert!(matches!(commands.as_slice(), [Command::Reply(reply)] if reply.report == verified));
 }
+
+#[test]
+fn what_was_durable_comes_back_without_a_lease() {
+    let guards = [source(), after(source(), &[Task::Freeze]), after(Guard::new(member("b")), &[reserve(), STANDBY])];
+    for guard in guards {
+        let recalled = Guard::recalled(guard.me.clone(), guard.kept(), Now(500));
+        assert_eq!(recalled, guard.clone().restarted());
+        assert!(!recalled.serves(Now(500)));
+    }
+    let reserved = after(Guard::new(member("b")), &[reserve()]);
+    let recalled = Guard::recalled(member("b"), reserved.kept(), Now(5_000));
+    assert_eq!(recalled.next_deadline(Now(5_000)), Some(Now(5_050)), "the reservation counts anew");
+}
+
+#[test]
+fn a_halted_copy_stays_as_state_unless_it_is_to_be_erased() {
+    let mut guard = source();
+    assert_eq!((guard.halt(2, true), guard.role()), (Vec::new(), Role::Serving), "an older epoch");
+    assert_eq!((guard.halt(3, false), guard.role()), (Vec::new(), Role::Stopped));
+    assert_eq!(guard.halt(3, true), [Command::Discard, Command::GiveBack(charter().resources)]);
+    assert_eq!(guard.role(), Role::Absent);
+    let mut reserved = after(Guard::new(member("b")), &[reserve()]);
+    assert_eq!(reserved.halt(9, true), [], "that is the migration's");
+}

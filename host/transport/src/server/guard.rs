@@ -31,12 +31,16 @@ pub(super) struct Guard {
     pub(super) body_bytes_max: usize,
 }
 
-/// Everything behind the port.
-pub(super) fn router(plane: Arc<dyn ControlPlane>, guard: Guard) -> Router {
-    let body_bytes_max = guard.body_bytes_max;
-    let guard = Arc::new(guard);
+/// Everything behind a host's port.
+pub(super) fn router(plane: Arc<dyn ControlPlane>, body_bytes_max: usize) -> Router {
     grpc::routes(Arc::clone(&plane))
         .merge(rest::routes(plane, body_bytes_max))
+}
+
+/// Routes behind their guard.
+pub(super) fn guarded(routes: Router, guard: Guard) -> Router {
+    let guard = Arc::new(guard);
+    routes
         .layer(axum::middleware::from_fn(move |request, next| pass(Arc::clone(&guard), request, next)))
 }
 

@@ -17,13 +17,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use crate::members::port::MemberPort;
 use crate::service::ControlPlane;
 use connection::Port;
-use guard::{Guard, router};
+use guard::{Guard, guarded, router};
 use names::Names;
 use places::{Place, Places};
 
@@ -49,6 +51,13 @@ pub struct Limits {
     pub component_bytes_max: usize,
     /// How long a shutdown waits for requests in flight.
     pub drain: Duration,
+}
+
+impl Limits {
+    /// A little over the largest component, because the loader refuses with a better text.
+    const fn body_bytes_max(&self) -> usize {
+        self.component_bytes_max.saturating_add(1_024)
+    }
 }
 
 impl Default for Limits {
@@ -104,10 +113,31 @@ pub fn bind_allowed(address: SocketAddr, has_token: bool, has_tls: bool) -> Resu
     if address.ip().is_loopback() || has_token || has_tls { Ok(()) } else { Err(BindRefused(address)) }
 }
 
-/// Serves until `stop` resolves, then drains.
+/// Serves a host until `stop` resolves, then drains.
 pub async fn run(
     listener: TcpListener,
     plane: Arc<dyn ControlPlane>,
+    protection: Protection,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) {
+    serve(listener, router(plane, limits.body_bytes_max()), protection, limits, stop).await;
+}
+
+/// Serves a member's own port until `stop` resolves, then drains.
+pub async fn run_member(
+    listener: TcpListener,
+    port: Arc<dyn MemberPort>,
+    protection: Protection,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) {
+    serve(listener, crate::members::port::routes(port), protection, limits, stop).await;
+}
+
+async fn serve(
+    listener: TcpListener,
+    routes: Router,
     protection: Protection,
     limits: Limits,
     stop: impl Future<Output = ()>,
@@ -116,10 +146,9 @@ pub async fn run(
     // Whoever can reach loopback is trusted without a token; a name that was made to point here must not share in that.
     let is_trusting = token.is_none() && listener.local_addr().is_ok_and(|own| own.ip().is_loopback());
     let names = is_trusting.then(|| Names::new(&allowed_hosts));
-    let Limits { request_timeout, component_bytes_max, .. } = limits;
-    // A little over, because the loader refuses with a better text.
-    let body_bytes_max = component_bytes_max.saturating_add(1_024);
-    let app = router(plane, Guard { token, names, request_timeout, body_bytes_max });
+    let Limits { request_timeout, .. } = limits;
+    let body_bytes_max = limits.body_bytes_max();
+    let app = guarded(routes, Guard { token, names, request_timeout, body_bytes_max });
     let (closing, closed) = watch::channel(false);
     let port = Port::new(app, limits, closed);
     let places = Places::new(limits.connections_max, limits.connections_per_address);
