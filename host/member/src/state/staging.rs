@@ -72,7 +72,7 @@ impl Staging {
     /// [`StateError::Io`] if it cannot be read.
     pub fn held(&self) -> Result<Vec<Digest>, StateError> {
         let chunks = self.chunks();
-        let zero = digest(&[&vec![0; self.chunk_bytes as usize]]);
+        let zero = self.zero();
         let metadata = self.image.metadata().map_err(self.io("read"))?;
         let (dir, known) = (self.folder.as_path(), &[][..]);
         let reader = Reader { dir, chunk_bytes: self.chunk_bytes, zero, known, keep_bytes: 0.into() };
@@ -145,16 +145,14 @@ impl Staging {
             }
         };
         let tree = Tree::open(root)?;
+        let zero = self.zero();
         for path in old_table.keys().rev().filter(|path| !table.contains_key(*path)) {
             tree.remove(path)?;
         }
         for (path, entry) in &table {
             if let Entry::File { .. } = entry {
-                let old = old_table.get(path);
-                self.place_file(&tree, path, entry, old, |index| {
-                    let index = index as usize;
-                    old_digests.get(index).is_some() && old_digests.get(index) == digests.get(index)
-                })?;
+                let digests = Rounds { old: &old_digests, new: digests, zero };
+                self.place_file(&tree, path, entry, old_table.get(path), &digests)?;
             } else if old_table.get(path) != Some(entry) {
                 match entry {
                     Entry::Directory { mode } => tree.directory(path, *mode)?,
@@ -173,7 +171,7 @@ impl Staging {
         path: &str,
         entry: &Entry,
         old: Option<&Entry>,
-        same: impl Fn(u32) -> bool,
+        digests: &Rounds<'_>,
     ) -> Result<(), StateError> {
         let Entry::File { mode, length, region } = entry else { return Ok(()) };
         let there = match old {
@@ -183,9 +181,10 @@ impl Staging {
         let step = u64::from(self.chunk_bytes);
         let used = u32::try_from(chunks_for(*length, self.chunk_bytes)).unwrap_or(region.chunks);
         // A chunk at the old end was cut there: what follows it in the image may be new.
-        let lacks = |at: &u32| !same(region.start + at) || (u64::from(*at) + 1) * step > there.min(*length);
+        let lacks =
+            |at: &u32| !digests.same(region.start + at) || (u64::from(*at) + 1) * step > there.min(*length);
         let lacking: Vec<u32> = (0..used).filter(lacks).collect();
-        if old == Some(entry) && (region.start..region.start + used).all(&same) {
+        if old == Some(entry) && (region.start..region.start + used).all(|at| digests.same(at)) {
             return Ok(());
         }
         let file = tree.file(path)?;
@@ -195,14 +194,15 @@ impl Staging {
         let mut buffer = vec![0; self.chunk_bytes as usize];
         for at in lacking {
             let offset = u64::from(at) * step;
+            // Behind its old end a file is a hole already.
+            if digests.is_zero(region.start + at) && offset >= there {
+                continue;
+            }
             let wanted = usize::try_from(step.min(length.saturating_sub(offset))).unwrap_or(0);
             let content = buffer.get_mut(..wanted).unwrap_or_default();
             read_padded(&self.image, content, u64::from(region.start) * step + offset)
                 .map_err(self.io("read"))?;
-            // A fresh file is a hole already.
-            if there > offset || content.iter().any(|byte| *byte != 0) {
-                file.write_all_at(content, offset).map_err(self.io("write"))?;
-            }
+            file.write_all_at(content, offset).map_err(self.io("write"))?;
         }
         tree.finish(path, &file, *length, *mode)
     }
@@ -245,11 +245,32 @@ impl Staging {
         decode(&read(offset, length)?, self.chunk_bytes, self.chunks())
     }
 
+    fn zero(&self) -> Digest {
+        digest(&[&vec![0; self.chunk_bytes as usize]])
+    }
+
     fn chunks(&self) -> u32 {
         u32::try_from(chunks_for(self.image_bytes, self.chunk_bytes)).unwrap_or(0)
     }
 
     fn io(&self, action: &'static str) -> impl FnOnce(io::Error) -> StateError + use<> {
         StateError::io(action, &self.folder)
+    }
+}
+
+/// Digests of the round that was placed last, and of the one that is to be.
+struct Rounds<'a> {
+    old: &'a [Digest],
+    new: &'a [Digest],
+    zero: Digest,
+}
+
+impl Rounds<'_> {
+    fn same(&self, at: u32) -> bool {
+        self.old.get(at as usize).is_some_and(|old| self.new.get(at as usize) == Some(old))
+    }
+
+    fn is_zero(&self, at: u32) -> bool {
+        self.new.get(at as usize) == Some(&self.zero)
     }
 }

@@ -173,7 +173,7 @@ fn a_chunk_of_a_file_that_changed_is_kept_or_refused_never_wrong() {
     );
     assert!(matches!(image.read_chunk(chunks), Err(ChunkError::OutOfRange(_))));
     std::fs::remove_file(&path).unwrap();
-    assert!(matches!(image.read_chunk(chunks - 1), Err(ChunkError::Changed(_))));
+    assert!((0..chunks).any(|at| matches!(image.read_chunk(at), Err(ChunkError::Changed(_)))));
 }
 
 #[test]
