@@ -5,6 +5,7 @@
 //! Invariant: a reading that the system does not give is `None`, never zero. [`driver`] is the port of what runs workloads.
 
 pub mod driver;
+pub mod process;
 pub mod state;
 
 use std::path::PathBuf;
