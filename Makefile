@@ -36,7 +36,8 @@ soak: target ## The long variants of the tests: more swaps, reloads and kills. P
 	PILOTHOUSE_SOAK=1 PILOTHOUSE_BIN="$(CURDIR)/target/debug/pilothouse" $(CARGO) test --locked -p pilothouse-tests -- --nocapture
 	SIMULATION_SEEDS=250000 $(CARGO) test --locked -p pilothouse-simulation -- --nocapture
 
-deps: ## Install what tests use if it is there (curl, Node's ws); the product needs none of it.
+deps: ## Install what tests use if it is there (curl, Node's ws, minisign, an OCI registry); the product needs none of it.
 	@command -v curl >/dev/null || (apt-get update -qq && apt-get install -y -qq curl)
+	@command -v docker-registry >/dev/null && command -v minisign >/dev/null || (apt-get update -qq && apt-get install -y -qq docker-registry minisign)
 	@command -v npm >/dev/null || (apt-get update -qq && apt-get install -y -qq nodejs npm)
 	@cd tests/node-client && npm ci --silent

@@ -41,12 +41,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let target_dir = out.join("wasm");
     compile(&root, &target_dir, &found)?;
     let mut list = String::new();
-    for (name, faulty, what) in [
-        ("ALL", false, "Every default policy, sorted by family and name."),
-        ("FAULTY", true, "Policies that break on purpose, for the tour and tests."),
+    for (name, wanted, what) in [
+        ("ALL", Kind::Default, "Every default policy, sorted by family and name."),
+        ("FAULTY", Kind::Faulty, "Policies that break on purpose, for the tour and tests."),
+        (
+            "ZOO",
+            Kind::Zoo,
+            "One of each family with a mark by which tests choose a fault; a program that does not name it does not contain it.",
+        ),
     ] {
         writeln!(list, "/// {what}\npub static {name}: &[DefaultPolicy] = &[")?;
-        for (family, name) in found.iter().filter(|(family, _)| (family == "faulty") == faulty) {
+        for (family, name) in found.iter().filter(|(family, name)| Kind::of(family, name) == wanted) {
             let module = target_dir
                 .join(TARGET)
                 .join("policy")
@@ -63,6 +68,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     fs::write(out.join("policies.rs"), list)?;
     Ok(())
+}
+
+/// What a component is for.
+#[derive(PartialEq, Eq)]
+enum Kind {
+    Default,
+    Faulty,
+    Zoo,
+}
+
+impl Kind {
+    fn of(family: &str, name: &str) -> Self {
+        match (family, name.starts_with("zoo-")) {
+            ("faulty", true) => Self::Zoo,
+            ("faulty", false) => Self::Faulty,
+            _ => Self::Default,
+        }
+    }
 }
 
 /// `policies/FAMILY/NAME` with a manifest.

@@ -76,7 +76,15 @@ fn any_cluster() -> RouteQuery {
 async fn activate(control: &Control, policy: &str, settings: &str) {
     let slot = SlotId::default_of(Family::Balancing);
     let (policy, settings) = (policy.to_owned(), settings.to_owned());
-    let activation = Activation { slot, policy, settings, force: false, by: "test".to_owned() };
+    let activation = Activation {
+        slot,
+        policy,
+        settings,
+        force: false,
+        signature: None,
+        allow_downgrade: false,
+        by: "test".to_owned(),
+    };
     control.activate(activation).await.unwrap();
 }
 

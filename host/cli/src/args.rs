@@ -4,6 +4,7 @@ mod failover;
 pub(crate) mod lab;
 pub(crate) mod orchestrator;
 mod region;
+pub(crate) mod trust;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -88,9 +89,12 @@ pub(crate) enum Command {
     /// Measured round-trip times from regions to members.
     #[command(subcommand)]
     Rtt(RttCommand),
-    /// Policies: list, inspect, load, activate, roll back, history.
+    /// Policies: list, inspect, load, activate, roll back, history; sign, verify, push, pull, publish.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Keys: whose signatures the server believes.
+    #[command(subcommand)]
+    Keys(trust::KeysCommand),
     /// Slots: where policies are plugged in.
     #[command(subcommand)]
     Slot(SlotCommand),
@@ -539,6 +543,8 @@ pub(crate) enum PolicyCommand {
         /// NAME, FAMILY/NAME or digest of one that the server knows, or the path of a .wasm file (no server needed).
         policy: String,
     },
+    /// Does a component keep the policy contract? No server needed. Example: pilothouse policy conform mine.wasm --html report.html
+    Conform(crate::commands::conform::ConformArgs),
     /// Load a component. Example: pilothouse policy load mine.wasm --activate balancing/default
     Load {
         /// The component.
@@ -546,12 +552,14 @@ pub(crate) enum PolicyCommand {
         /// Make it active in this slot at once.
         #[arg(long)]
         activate: Option<String>,
+        #[command(flatten)]
+        bring: Box<trust::BringArgs>,
     },
     /// Make a policy active. Example: pilothouse policy activate balancing/default round-robin
     Activate {
         /// The slot.
         slot: String,
-        /// Name or digest.
+        /// Name or digest of one that the server knows, the path of a .wasm file, or oci://REGISTRY/NAME@sha256:DIGEST.
         policy: String,
         /// Settings as JSON.
         #[arg(long)]
@@ -559,6 +567,8 @@ pub(crate) enum PolicyCommand {
         /// Even if it is in quarantine.
         #[arg(long)]
         force: bool,
+        #[command(flatten)]
+        bring: Box<trust::BringArgs>,
     },
     /// Bring the revision before back.
     Rollback {
@@ -570,6 +580,8 @@ pub(crate) enum PolicyCommand {
         /// The slot.
         slot: String,
     },
+    #[command(flatten)]
+    Trust(trust::TrustCommand),
 }
 
 #[derive(Debug, Subcommand)]

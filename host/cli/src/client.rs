@@ -4,6 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
@@ -81,8 +83,18 @@ impl Client {
         self.finish(self.authorised(self.agent.post(self.url(path))).send_json(body))
     }
 
-    pub(crate) fn upload(&self, path: &str, bytes: &[u8]) -> Result<Value, ClientError> {
+    /// Sends a component, with the signature file that vouches for it.
+    pub(crate) fn upload(
+        &self,
+        path: &str,
+        bytes: &[u8],
+        signature: Option<&[u8]>,
+    ) -> Result<Value, ClientError> {
         let request = self.authorised(self.agent.post(self.url(path))).content_type("application/wasm");
+        let request = match signature {
+            Some(signature) => request.header("Pilothouse-Signature", BASE64_STANDARD.encode(signature)),
+            None => request,
+        };
         self.finish(request.send(bytes))
     }
 

@@ -16,6 +16,7 @@ use crate::registry::MemberChange;
 use crate::scaling;
 use crate::slot::{HistoryEntry, SlotId};
 use crate::time::WallMs;
+use crate::trust;
 
 /// Most events kept.
 pub const EVENTS_MAX: usize = 4_096;
@@ -73,6 +74,8 @@ pub enum EventKind {
     Scaled(Label, scaling::Change),
     /// Something happened between this orchestrator and another.
     Orchestrator(OrchestratorId, orchestrator::Notice),
+    /// Somebody changed whom this host trusts, or made an exception.
+    Trust(Box<trust::Notice>),
 }
 
 /// One event.

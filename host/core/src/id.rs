@@ -119,6 +119,10 @@ text_id!(
     TaskId, "task id", "._-:/@#"
 );
 text_id!(
+    /// A public key of the key set, as an operator calls it.
+    KeyName, "key name", "._-"
+);
+text_id!(
     /// A label such as a region, a zone, a capability or a service.
     Label, "label", "._-:/"
 );

@@ -34,4 +34,5 @@ pub mod scaling;
 pub mod setting;
 pub mod slot;
 pub mod time;
+pub mod trust;
 pub mod workload;

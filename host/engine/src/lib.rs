@@ -20,6 +20,7 @@ pub mod precheck;
 pub mod runtime;
 mod seat;
 pub mod settings;
+mod trial;
 
 use pilothouse_core::id::Digest;
 use sha2::{Digest as _, Sha256};

@@ -72,6 +72,16 @@ pub enum LoadError {
         /// The import.
         import: String,
     },
+    /// Was built for another version of the contract.
+    #[error(
+        "it was built for {interface}@{found}; this host has version 0.1 of that interface: rebuild the policy against wit/ 0.1, or use a host that has {found}"
+    )]
+    Version {
+        /// The interface, without its version.
+        interface: String,
+        /// The version that it wants.
+        found: String,
+    },
     /// Is no policy of a known family and version.
     #[error(
         "it exports no policy interface that this host knows ({found}); export pilothouse:FAMILY/FAMILY@0.1.x with FAMILY one of placement, balancing, routing, scaling"
@@ -241,6 +251,9 @@ impl Walk {
     }
 
     fn outline(self) -> Result<Outline, LoadError> {
+        if let Some((interface, found)) = self.imports.iter().chain(&self.exports).find_map(other_version) {
+            return Err(LoadError::Version { interface, found });
+        }
         if let Some(import) = self.imports.iter().find(|import| !is_offered(import)) {
             return Err(LoadError::Import { import: import.escape_debug().to_string() });
         }
@@ -270,6 +283,16 @@ fn is_offered(import: &str) -> bool {
     let Some((name, version)) = import.split_once('@') else { return false };
     let interface = name.strip_prefix("pilothouse:host/");
     interface.is_some_and(|interface| HOST_INTERFACES.contains(&interface)) && is_our_version(version)
+}
+
+/// Name and version of an interface that this host has, in a version that it does not have.
+fn other_version(name: &String) -> Option<(String, String)> {
+    let (interface, version) = name.split_once('@')?;
+    let of_host = interface.strip_prefix("pilothouse:host/");
+    let known = of_host.is_some_and(|name| name == "lifecycle" || HOST_INTERFACES.contains(&name))
+        || Family::ALL.iter().any(|family| interface == format!("pilothouse:{0}/{0}", family.name()));
+    let found = || version.chars().take(40).collect::<String>().escape_debug().to_string();
+    (known && !is_our_version(version)).then(|| (interface.to_owned(), found()))
 }
 
 fn is_our_version(version: &str) -> bool {

@@ -34,7 +34,7 @@ use crate::limits::Budget;
 const CALLS_MAX: u64 = 1_000_000;
 
 type Answer<T> = (Result<T, Refusal>,);
-type Answers<T> = (Vec<Result<T, Refusal>>,);
+pub(crate) type Answers<T> = (Vec<Result<T, Refusal>>,);
 
 /// The family's functions of one instance, looked up once.
 pub(crate) enum Functions {
@@ -83,14 +83,15 @@ pub(crate) fn family_functions(
     })
 }
 
-struct Finder<'a> {
-    policy: &'a LoadedPolicy,
-    store: &'a mut Store<SeatData>,
-    instance: &'a Instance,
+/// Looks functions of the family's interface up.
+pub(crate) struct Finder<'a> {
+    pub(crate) policy: &'a LoadedPolicy,
+    pub(crate) store: &'a mut Store<SeatData>,
+    pub(crate) instance: &'a Instance,
 }
 
 impl Finder<'_> {
-    fn find<P, R>(&mut self, name: &str) -> wasmtime::Result<TypedFunc<P, R>>
+    pub(crate) fn find<P, R>(&mut self, name: &str) -> wasmtime::Result<TypedFunc<P, R>>
     where
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift,

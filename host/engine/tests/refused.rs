@@ -76,12 +76,16 @@ fn imports_and_exports_of_another_kind_or_version_are_refused_by_name() {
     let component = |text: &str| wat::parse_str(format!("(component {text})")).unwrap();
     for (text, wanted) in [
         (r#"(import "wasi:cli/environment@0.2.0" (instance))"#, "imports `wasi:cli/environment@0.2.0`"),
-        (r#"(import "pilothouse:host/fleet@0.9.0" (instance))"#, "imports `pilothouse:host/fleet@0.9.0`"),
+        (
+            r#"(import "pilothouse:host/fleet@0.9.0" (instance))"#,
+            "built for pilothouse:host/fleet@0.9.0; this host has version 0.1",
+        ),
+        (r#"(import "pilothouse:host/types@1.0.0" (instance))"#, "or use a host that has 1.0.0"),
         (r#"(import "pilothouse:host/secrets@0.1.0" (instance))"#, "imports `pilothouse:host/secrets@0.1.0`"),
         ("", "exports no policy interface that this host knows (nothing)"),
         (
             r#"(instance $i) (export "pilothouse:balancing/balancing@0.2.0" (instance $i))"#,
-            "pilothouse:balancing/balancing@0.2.0",
+            "built for pilothouse:balancing/balancing@0.2.0; this host has version 0.1 of that interface: rebuild",
         ),
         (
             r#"(instance $i) (export "pilothouse:balancing/balancing@0.1.0" (instance $i))"#,

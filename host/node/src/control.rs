@@ -6,7 +6,7 @@ use pilothouse_core::assignment::Assignment;
 use pilothouse_core::chaos::Suffering;
 use pilothouse_core::eligible::Requirement;
 use pilothouse_core::event::Event;
-use pilothouse_core::id::{AgentName, DecisionId, Label, MemberId};
+use pilothouse_core::id::{AgentName, DecisionId, KeyName, Label, MemberId};
 use pilothouse_core::member::{LoadReport, Member, MemberKind, Registration, Role};
 use pilothouse_core::policy::Family;
 use pilothouse_core::policy::request::{BalancingRequest, Candidate, RoutingRequest, ScalingSample};
@@ -17,9 +17,10 @@ use pilothouse_transport::orchestrator::port::Federation;
 use pilothouse_transport::service::group::GroupDefaults;
 use pilothouse_transport::service::region::{Lag, RegionInfo};
 use pilothouse_transport::service::rtt::{RttFilter, RttInfo, RttSample};
+use pilothouse_transport::service::trust::KeyInfo;
 use pilothouse_transport::service::{
     Activation, Alternative, ControlPlane, Decided, FlowQuery, FlowRoute, FlowTarget, GroupInfo, Identity,
-    Pending, PolicyInfo, RouteQuery, ServiceError, SlotInfo, Wanted,
+    Pending, PolicyInfo, RouteQuery, ServiceError, SlotInfo, Upload, Wanted,
 };
 use tokio::sync::broadcast;
 use xxhash_rust::xxh3::xxh3_64;
@@ -37,6 +38,7 @@ use crate::regions;
 use crate::scaling::{self, Groups};
 use crate::slots::Slots;
 use crate::slots::live::LiveSlot;
+use crate::trust::Trust;
 
 /// Most alternatives ranked for one request.
 const ALTERNATIVES_MAX: u32 = 16;
@@ -48,6 +50,8 @@ pub struct Control {
     pub hub: Arc<Hub>,
     /// Slots.
     pub slots: Arc<Slots>,
+    /// Keys, signatures and marks.
+    pub trust: Arc<Trust>,
     /// Decisions.
     pub decider: Arc<Decider>,
     /// Scaling groups.
@@ -448,17 +452,44 @@ impl ControlPlane for Control {
     }
 
     fn policies(&self) -> Vec<Arc<PolicyInfo>> {
-        self.slots.library().list()
+        self.slots.library().list().iter().map(|policy| self.slots.told(policy)).collect()
     }
 
-    fn load(&self, bytes: bytes::Bytes) -> Pending<Arc<PolicyInfo>> {
+    fn load(&self, upload: Upload) -> Pending<Arc<PolicyInfo>> {
         let slots = Arc::clone(&self.slots);
         Box::pin(async move {
-            let loading = tokio::task::spawn_blocking(move || slots.library().load(&bytes, Origin::Api));
-            let loaded = loading.await.map_err(|_| ServiceError::Busy)?;
-            loaded
-                .map(|loaded| Arc::clone(&loaded.info))
-                .map_err(|error| ServiceError::PolicyRefused(error.to_string()))
+            let Upload { bytes, signature, source } = upload;
+            let (worker, origin) = (Arc::clone(&slots), source.map_or(Origin::Api, Origin::Registry));
+            let taking =
+                tokio::task::spawn_blocking(move || worker.take(&bytes, signature.as_deref(), origin));
+            let (loaded, write) = taking.await.map_err(|_| ServiceError::Busy)??;
+            if let Some(write) = write {
+                write.await.map_err(|error| store_failed(&error))?;
+            }
+            Ok(slots.told(&loaded.info))
+        })
+    }
+
+    fn keys(&self) -> Vec<KeyInfo> {
+        self.trust.keys()
+    }
+
+    fn add_key(&self, name: KeyName, public_key: String, by: String) -> Pending<KeyInfo> {
+        let added = self.trust.add(name, &public_key, by);
+        Box::pin(async move {
+            let (key, write) = added?;
+            write.await.map_err(|error| store_failed(&error))?;
+            Ok(key)
+        })
+    }
+
+    fn revoke_key(&self, name: KeyName, reason: String, by: String) -> Pending<KeyInfo> {
+        let (revoked, slots) = (self.trust.revoke(&name, reason, by), Arc::clone(&self.slots));
+        Box::pin(async move {
+            let (key, write) = revoked?;
+            slots.look_after_revocation().await;
+            write.await.map_err(|error| store_failed(&error))?;
+            Ok(key)
         })
     }
 

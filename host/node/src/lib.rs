@@ -8,6 +8,7 @@
 pub mod blobs;
 pub mod clock;
 pub mod config;
+pub mod conform;
 pub mod control;
 pub mod decide;
 pub mod failover;
@@ -24,6 +25,7 @@ mod scaling;
 pub mod serve;
 pub mod slots;
 mod tasks;
+pub mod trust;
 
 pub use config::Config;
 pub use serve::{Running, start};

@@ -1,7 +1,7 @@
 //! A watched folder of policies: dropping a file activates it.
 //!
 //! `NAME.wasm` goes to the slot `<its family>/default`, `FAMILY/SLOT.wasm` to that slot; settings stand beside it
-//! as `NAME.json`. change notice | poll -> [`PolicyDir::scan`] -> [`Found`] -> `slots`
+//! as `NAME.json`, a signature as `NAME.wasm.sig`. change notice | poll -> [`PolicyDir::scan`] -> [`Found`] -> `slots`
 //!
 //! Invariant: a file is handed on once per content, only after two readings a debounce apart were equal, and what is
 //! handed on are the bytes that were hashed. A half-written file that pauses is refused by the loader and tried again
@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use notify::event::{AccessKind, AccessMode, EventKind};
@@ -17,6 +18,7 @@ use pilothouse_core::id::Digest;
 use pilothouse_core::policy::Family;
 use pilothouse_core::slot::SlotId;
 use pilothouse_core::time::Now;
+use pilothouse_trust::SIGNATURE_BYTES_MAX;
 
 /// Most files looked at; more are ignored with a warning, so that a wrong folder does no harm.
 const FILES_MAX: usize = 256;
@@ -38,6 +40,8 @@ pub(crate) struct Found {
     pub bytes: Vec<u8>,
     /// The settings beside it.
     pub settings: Option<String>,
+    /// The signature beside it, cut one byte above the limit so that it is refused.
+    pub signature: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,13 +131,20 @@ impl PolicyDir {
         let settings = read_bounded(&full.with_extension("json"), SETTINGS_BYTES_MAX)
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let slot = path.strip_suffix(".wasm").and_then(|stem| SlotId::parse(stem).ok());
-        Some(Found { path: path.to_owned(), slot, bytes, settings })
+        let signature = read_bounded(&self.dir.join(format!("{path}.sig")), SIGNATURE_BYTES_MAX as u64 + 1);
+        Some(Found { path: path.to_owned(), slot, bytes, settings, signature })
     }
 }
 
 fn read_bounded(path: &Path, limit: u64) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    fs::File::open(path).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
+    // A pipe or a device would keep the reader waiting; opened so, it does not, and is then told apart.
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = fs::File::options().read(true).custom_flags(nonblocking).open(path).ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    file.take(limit).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
@@ -141,6 +152,11 @@ fn content_digest(found: &Found) -> Digest {
     let mut bytes = found.bytes.clone();
     bytes.push(0);
     bytes.extend_from_slice(found.settings.as_deref().unwrap_or_default().as_bytes());
+    // Without a signature as it was before there were any, so that a newer server does not activate anew.
+    if let Some(signature) = &found.signature {
+        bytes.push(0);
+        bytes.extend_from_slice(signature);
+    }
     pilothouse_engine::digest(&bytes)
 }
 
@@ -227,6 +243,26 @@ mod tests {
         folder.write("balancing/default.json", b"{}");
         folder.scan();
         assert_eq!(folder.scan().len(), 1, "new settings make a new revision");
+    }
+
+    #[test]
+    fn a_signature_beside_it_makes_it_new_and_pipes_are_not_waited_for() {
+        let mut folder = Folder::new();
+        folder.write("a.wasm", b"x");
+        folder.scan();
+        assert_eq!(folder.scan().len(), 1);
+        folder.write("a.wasm.sig", b"signature");
+        folder.scan();
+        assert_eq!(folder.scan().len(), 1, "with a signature it is asked again");
+        for name in ["b.wasm", "a.wasm.sig"] {
+            let path = folder.dir.path().join(name);
+            let _ = fs::remove_file(&path);
+            let mode = rustix::fs::Mode::RWXU;
+            rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        }
+        std::os::unix::fs::symlink("/dev/zero", folder.dir.path().join("c.wasm")).unwrap();
+        folder.scan();
+        assert_eq!(folder.scan(), [("a.wasm".to_owned(), None)], "as without a signature");
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! How members, assignments, slots and policy state look in the store: JSON with a version, small and readable.
 //!
 //! core value <-> record <-> bytes. Keys: `members/ID`, `assignments/AGENT`, `slots/FAMILY/NAME`,
-//! `history/FAMILY/NAME/NUMBER`, `state/FAMILY/NAME/…`, `folder/PATH`, `epochs/ended`, and those of [`failover`].
+//! `history/FAMILY/NAME/NUMBER`, `state/FAMILY/NAME/…`, `folder/PATH`, `epochs/ended`, and those of
+//! [`failover`] and [`trust`].
 //!
 //! Invariant: what a release wrote, every later one reads: fields are only added, with a default. Unknown fields are
 //! kept out of memory but do not stop a start (a newer release may have written them).
 
 pub(crate) mod assignment;
 pub(crate) mod failover;
+pub(crate) mod trust;
 
 use std::collections::BTreeSet;
 

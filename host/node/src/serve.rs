@@ -39,6 +39,7 @@ use crate::slots::library::{Library, StartWith};
 use crate::slots::live::FaultReport;
 use crate::slots::{REPORTS_MAX, Slots};
 use crate::tasks::{Stop, TaskSet};
+use crate::trust::Trust;
 
 /// What tasks have after the requests in flight, to write down their last state.
 const LAST_WORK: Duration = Duration::from_secs(2);
@@ -131,7 +132,8 @@ fn open(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<
         seed,
     )?);
     let (sender, reports) = mpsc::channel(REPORTS_MAX);
-    let slots = Arc::new(open_slots(config, &hub, program, sender)?);
+    let trust = Arc::new(Trust::open(Arc::clone(&hub), config.policies.trust.rules()?)?);
+    let slots = Arc::new(open_slots(config, &hub, &trust, program, sender)?);
     let log = DecisionLog::new(store.boot(), config.policies.decisions_kept);
     let decider = Arc::new(Decider::new(Arc::clone(&hub.fleet), log, clock, seed));
     let node_id = MemberId::parse(&config.server.node_id)?;
@@ -158,6 +160,7 @@ fn open(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<
     let control = Control {
         hub,
         slots,
+        trust,
         decider,
         groups,
         round_trips,
@@ -174,6 +177,7 @@ fn open(config: &Config, program: Option<std::path::PathBuf>) -> anyhow::Result<
 fn open_slots(
     config: &Config,
     hub: &Arc<Hub>,
+    trust: &Arc<Trust>,
     program: Option<std::path::PathBuf>,
     sender: mpsc::Sender<FaultReport>,
 ) -> anyhow::Result<Slots> {
@@ -205,7 +209,7 @@ fn open_slots(
         0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
         seats => seats,
     };
-    Slots::open(Arc::clone(hub), library, seats, budgets, &defaults, sender)
+    Slots::open(Arc::clone(hub), library, Arc::clone(trust), seats, budgets, &defaults, sender)
 }
 
 fn budget(family: Family, config: &BudgetConfig) -> Budget {
@@ -475,12 +479,13 @@ fn notifier(dir: &std::path::Path, hint: mpsc::Sender<()>) -> Option<notify::Rec
 }
 
 async fn take_file(control: &Control, found: crate::policy_dir::Found) {
-    let crate::policy_dir::Found { path, slot, bytes, settings } = found;
+    let crate::policy_dir::Found { path, slot, bytes, settings, signature } = found;
     let slots = Arc::clone(&control.slots);
     let origin = Origin::File(path.clone());
-    let loading = tokio::task::spawn_blocking(move || slots.library().load(&bytes, origin)).await;
-    let loaded = match loading {
-        Ok(Ok(loaded)) => loaded,
+    let taking = tokio::task::spawn_blocking(move || slots.take(&bytes, signature.as_deref(), origin)).await;
+    let loaded = match taking {
+        // What vouches for it is stored before the activation that follows.
+        Ok(Ok((loaded, _))) => loaded,
         Ok(Err(error)) => return tracing::warn!(path, %error, "policy file refused"),
         Err(error) => return tracing::error!(path, %error, "policy file not loaded"),
     };
@@ -490,6 +495,8 @@ async fn take_file(control: &Control, found: crate::policy_dir::Found) {
         policy: loaded.info.digest.to_string(),
         settings: settings.unwrap_or_default(),
         force: false,
+        signature: None,
+        allow_downgrade: false,
         by: format!("file:{path}"),
     };
     match control.activate(activation).await {

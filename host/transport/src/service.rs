@@ -8,6 +8,7 @@ pub mod group;
 pub mod placement;
 pub mod region;
 pub mod rtt;
+pub mod trust;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use pilothouse_core::assignment::Assignment;
 use pilothouse_core::eligible::{NoneEligible, Requirement};
 use pilothouse_core::event::Event;
-use pilothouse_core::id::{AgentName, DecisionId, Digest, Label, MemberId};
+use pilothouse_core::id::{AgentName, DecisionId, Digest, KeyName, Label, MemberId};
 use pilothouse_core::member::{LoadReport, Member, MemberKind, Registration};
 use pilothouse_core::policy::fault::FaultKind;
 use pilothouse_core::policy::request::ScalingSample;
@@ -25,6 +26,7 @@ use pilothouse_core::registry::{Recommendation, Stats};
 use pilothouse_core::scaling::{GroupSpec, Place};
 use pilothouse_core::slot::{Candidate, HistoryEntry, Revision, RevisionId, SlotId};
 use pilothouse_core::time::WallMs;
+use pilothouse_core::trust::Standing;
 use tokio::sync::broadcast;
 
 use crate::orchestrator::port::Federation;
@@ -246,6 +248,8 @@ pub struct PolicyInfo {
     pub imports: Vec<String>,
     /// Whether it ships with the host.
     pub builtin: bool,
+    /// What it stands on.
+    pub standing: Standing,
 }
 
 /// How a slot is.
@@ -257,6 +261,8 @@ pub struct SlotInfo {
     pub generation: u64,
     /// What serves.
     pub active: Option<Revision>,
+    /// What that stands on.
+    pub standing: Option<Standing>,
     /// What served before.
     pub previous: Option<Revision>,
     /// What is on its way.
@@ -316,8 +322,23 @@ pub struct Activation {
     pub settings: String,
     /// Even if it is in quarantine.
     pub force: bool,
+    /// A signature file that vouches for it, if it did not come with one.
+    pub signature: Option<String>,
+    /// Even if a newer version of it, signed by a trusted key, was active in the slot.
+    pub allow_downgrade: bool,
     /// Who asks.
     pub by: String,
+}
+
+/// A component on its way in.
+#[derive(Debug, Clone, Default)]
+pub struct Upload {
+    /// The `.wasm` itself.
+    pub bytes: bytes::Bytes,
+    /// The signature file that vouches for it.
+    pub signature: Option<Vec<u8>>,
+    /// The registry it was pulled from, as `REGISTRY/NAME@sha256:…`.
+    pub source: Option<String>,
 }
 
 /// The server itself.
@@ -407,11 +428,17 @@ pub trait ControlPlane: placement::PlacementPlane + failover::FailoverPlane + Se
     /// All policies.
     fn policies(&self) -> Vec<Arc<PolicyInfo>>;
     /// Loads a component.
-    fn load(&self, bytes: bytes::Bytes) -> Pending<Arc<PolicyInfo>>;
+    fn load(&self, upload: Upload) -> Pending<Arc<PolicyInfo>>;
     /// Makes a revision active; answers when every worker serves it.
     fn activate(&self, activation: Activation) -> Pending<SlotInfo>;
     /// Brings the one before back.
     fn roll_back(&self, slot: SlotId, by: String) -> Pending<SlotInfo>;
+    /// Keys whose signatures count, and those that no longer do.
+    fn keys(&self) -> Vec<trust::KeyInfo>;
+    /// Adds a key.
+    fn add_key(&self, name: KeyName, public_key: String, by: String) -> Pending<trust::KeyInfo>;
+    /// Ends a key.
+    fn revoke_key(&self, name: KeyName, reason: String, by: String) -> Pending<trust::KeyInfo>;
 
     /// All scaling groups.
     fn groups(&self) -> Vec<GroupInfo>;

@@ -17,13 +17,57 @@ pub struct About {
     pub reasons: &'static [&'static str],
     /// Names of the parts of its scores.
     pub factors: &'static [&'static str],
+    /// What it promises of its behaviour, for `pilothouse policy conform` to check; names as in `host/docs/conformance.md`.
+    pub properties: &'static [&'static str],
 }
 
 impl About {
     /// A policy without columns, settings, reasons and factors.
     #[must_use]
     pub const fn new(name: &'static str, version: &'static str, summary: &'static str) -> Self {
-        Self { name, version, summary, columns: &[], settings_schema: "", reasons: &[], factors: &[] }
+        Self {
+            name,
+            version,
+            summary,
+            columns: &[],
+            settings_schema: "",
+            reasons: &[],
+            factors: &[],
+            properties: &[],
+        }
+    }
+
+    /// The settings' schema with the declared properties in it, under the keyword that the host reads.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn schema(&self) -> String {
+        if self.properties.is_empty() {
+            return self.settings_schema.to_owned();
+        }
+        let keyword = format!("\"x-pilothouse-properties\":[\"{}\"]", self.properties.join("\",\""));
+        match self.settings_schema.trim_start().strip_prefix('{') {
+            None => format!("{{\"type\":\"object\",\"additionalProperties\":false,{keyword}}}"),
+            Some(rest) if rest.trim_start().starts_with('}') => format!("{{{keyword}{rest}"),
+            Some(rest) => format!("{{{keyword},{rest}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn declared_properties_stand_in_the_schema() {
+        let schema = |settings_schema, properties| {
+            About { settings_schema, properties, ..About::new("a", "1.0.0", "A.") }.schema()
+        };
+        assert_eq!(schema("", &[]), "");
+        assert_eq!(schema("{\"a\":1}", &["x", "y"]), "{\"x-pilothouse-properties\":[\"x\",\"y\"],\"a\":1}");
+        assert_eq!(schema("{}", &["x"]), "{\"x-pilothouse-properties\":[\"x\"]}");
+        let alone =
+            "{\"type\":\"object\",\"additionalProperties\":false,\"x-pilothouse-properties\":[\"x\"]}";
+        assert_eq!(schema("", &["x"]), alone);
     }
 }
 

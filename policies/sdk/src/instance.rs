@@ -130,7 +130,7 @@ macro_rules! lifecycle_exports {
                     version: about.version.to_owned(),
                     summary: about.summary.to_owned(),
                     columns: about.columns.iter().map(|column| column.name().to_owned()).collect(),
-                    settings_schema: about.settings_schema.to_owned(),
+                    settings_schema: about.schema(),
                     reasons: owned(about.reasons),
                     factors: owned(about.factors),
                 }

@@ -188,7 +188,15 @@ fn swaps(server: &Runtime, clients: &Runtime, running: &Running) -> anyhow::Resu
             let policy = ["random", "least-loaded"][swaps % 2].to_owned();
             let slot = SlotId::default_of(Family::Balancing);
             let activation =
-                Activation { slot, policy, settings: String::new(), force: false, by: "bench".to_owned() };
+                Activation {
+                    slot,
+                    policy,
+                    settings: String::new(),
+                    force: false,
+                    signature: None,
+                    allow_downgrade: false,
+                    by: "bench".to_owned(),
+                };
             control.activate(activation).await?;
             swaps += 1;
             tokio::time::sleep(Duration::from_millis(100)).await;

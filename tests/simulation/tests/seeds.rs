@@ -15,6 +15,14 @@ use pilothouse_simulation::profile::{Profile, simulate};
 /// Seeds within which every bug must be found.
 const BUG_SEEDS: u64 = 2_000;
 
+/// Seeds that found a mistake of the product, beyond those that every run tries.
+const REGRESSIONS: [(Profile, u64); 2] = [
+    // A commit was carried out although its reservation had been refused.
+    (Profile::Failover, 29_818),
+    // A member restarted while its driver resumed a copy, which then stayed frozen.
+    (Profile::Migration, 10_341),
+];
+
 /// Together 25,000: a minute or two on two cores.
 fn seeds(profile: Profile) -> u64 {
     let asked_for = std::env::var("SIMULATION_SEEDS").ok().and_then(|text| text.parse().ok());
@@ -66,6 +74,14 @@ fn workloads_of_dead_members_run_elsewhere_and_never_twice() {
 #[test]
 fn a_workload_that_moves_is_never_lost_nor_twice_nor_forgetful() {
     holds(Profile::Migration);
+}
+
+#[test]
+fn mistakes_that_were_found_do_not_come_back() {
+    for (profile, seed) in REGRESSIONS {
+        let violation = simulate(profile, seed, None, false).violation;
+        assert!(violation.is_none(), "{} seed {seed}: {violation:?}", profile.name());
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use pilothouse_core::slot::SlotId;
 use pilothouse_engine::{Budget, Cache, Compiler, LoadedPolicy, Runtime};
 use serde_json::{Value, json};
 
+use super::trust::verify;
 use crate::output::Report;
 
 /// Whether the argument means a file and not `NAME` or `FAMILY/NAME`.
@@ -20,11 +21,19 @@ pub(super) fn is_file(policy: &str) -> bool {
 
 pub(super) fn run(path: &str) -> anyhow::Result<Report> {
     let bytes = std::fs::read(Path::new(path)).with_context(|| format!("cannot read {path}"))?;
+    let mut about = view(&load(path, &bytes)?);
+    if let Some(fields) = about.as_object_mut() {
+        fields.insert("signature".to_owned(), verify::beside(Path::new(path)));
+    }
+    Ok(report(about))
+}
+
+/// A component as a server would load it; `path` is for messages.
+pub(super) fn load(path: &str, bytes: &[u8]) -> anyhow::Result<LoadedPolicy> {
     let program = std::env::current_exe().context("cannot find this program for the compiler's process")?;
     let compiler = Compiler::child(program, vec!["compile".to_owned()]);
     let runtime = Runtime::start(compiler, Cache::none())?;
-    let loaded = runtime.load(&bytes).with_context(|| format!("{path} would be refused"))?;
-    Ok(report(view(&loaded)))
+    runtime.load(bytes).with_context(|| format!("{path} would be refused"))
 }
 
 const SETTINGS: &[(&str, &str)] = &[

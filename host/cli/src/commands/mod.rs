@@ -2,6 +2,7 @@
 
 mod bench;
 mod config;
+pub(crate) mod conform;
 mod demo;
 mod events;
 mod failover;
@@ -11,8 +12,10 @@ mod lab;
 mod orchestrator;
 mod place;
 mod region;
+mod registry;
 mod remote;
 mod serve;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -43,6 +46,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Policy(PolicyCommand::Inspect { policy }) if inspect::is_file(&policy) => {
             inspect::run(&policy)?.print(output)?
         }
+        Command::Policy(PolicyCommand::Trust(command)) => trust::run(command)?.print(output)?,
+        Command::Policy(PolicyCommand::Conform(args)) => return conform::run(&args, output),
         remote => remote::run(&client, remote)?.print(output)?,
     }
     Ok(ExitCode::SUCCESS)

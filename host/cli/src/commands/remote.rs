@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::trust::{bring, keys};
 use super::{failover, grammar, inspect, orchestrator, place, region};
 use crate::args::{
     ClusterCommand, Command, GroupCommand, NodeCommand, PolicyCommand, ScaleCommand, SlotCommand,
@@ -37,12 +38,15 @@ const POLICIES: &[(&str, &str)] = &[
     ("VERSION", "version"),
     ("SIZE", "size_bytes"),
     ("ORIGIN", "origin"),
+    ("TRUST", "trust.standing"),
+    ("KEYS", "trust.keys"),
     ("SUMMARY", "summary"),
 ];
 const SLOTS: &[(&str, &str)] = &[
     ("SLOT", "id"),
     ("ACTIVE", "active.policy"),
     ("VERSION", "active.version"),
+    ("TRUST", "trust.standing"),
     ("PREVIOUS", "previous.policy"),
     ("GENERATION", "generation"),
     ("SERVING", "serving.workers"),
@@ -116,6 +120,7 @@ pub(super) fn run(client: &Client, command: Command) -> anyhow::Result<Report> {
         Command::Region(command) => region::region(client, command)?,
         Command::Rtt(command) => region::rtt(client, command)?,
         Command::Policy(command) => policy(client, command)?,
+        Command::Keys(command) => keys::run(client, command)?,
         Command::Slot(SlotCommand::List) => Report::list(client.get("/api/v1/slots")?, "slots", SLOTS),
         Command::Slot(SlotCommand::Get { slot }) => {
             Report::fields(client.get(&format!("/api/v1/slots/{slot}"))?)
@@ -252,11 +257,10 @@ fn policy(client: &Client, command: PolicyCommand) -> anyhow::Result<Report> {
         PolicyCommand::Inspect { policy } => {
             inspect::report(client.get(&format!("/api/v1/policies/{policy}"))?)
         }
-        PolicyCommand::Load { file, activate } => {
-            let bytes = std::fs::read(&file)
-                .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", file.display()))?;
-            let query = activate.as_deref().map(|slot| format!("?activate={slot}")).unwrap_or_default();
-            let answer = client.upload(&format!("/api/v1/policies{query}"), &bytes)?;
+        PolicyCommand::Conform(_) => anyhow::bail!("`policy conform` is handled before"),
+        PolicyCommand::Load { file, activate, bring } => {
+            let file = file.to_string_lossy();
+            let answer = bring::run(client, &file, activate.as_deref(), None, &bring)?;
             let loaded = answer.get("policy").unwrap_or(&answer);
             let name = format!("{} {}", text(loaded, "name"), text(loaded, "version"));
             let line = match activate {
@@ -268,14 +272,30 @@ fn policy(client: &Client, command: PolicyCommand) -> anyhow::Result<Report> {
             };
             Report::new(answer, line)
         }
-        PolicyCommand::Activate { slot, policy, settings, force } => {
+        PolicyCommand::Activate { slot, policy, settings, force, bring } if bring::is_upload(&policy) => {
+            anyhow::ensure!(!force, "--force is for a policy that the server knows; name it by its digest");
+            let answer = bring::run(client, &policy, Some(&slot), settings.as_deref(), &bring)?;
+            let name = format!("{} {}", text(&answer, "policy.name"), text(&answer, "policy.version"));
+            let line = format!(
+                "{name} ({}) is active in {slot}: {}",
+                text(&answer, "policy.digest"),
+                workers(answer.get("slot"))
+            );
+            Report::new(answer, line)
+        }
+        PolicyCommand::Activate { slot, policy, settings, force, bring } => {
+            let signature = bring.signature.as_deref().map(std::fs::read_to_string).transpose()?;
             let settings: Value =
                 settings.as_deref().map(serde_json::from_str).transpose()?.unwrap_or(Value::Null);
-            let body = json!({ "policy": policy, "settings": settings, "force": force });
+            let body = json!({
+                "policy": policy,
+                "settings": settings,
+                "force": force,
+                "signature": signature,
+                "allow_downgrade": bring.allow_downgrade,
+            });
             let answer = client.post(&format!("/api/v1/slots/{slot}/activate"), &body)?;
-            let workers = (text(&answer, "serving.workers"), text(&answer, "serving.of"));
-            let line =
-                format!("{policy} is active in {slot}: served by {} of {} workers", workers.0, workers.1);
+            let line = format!("{policy} is active in {slot}: {}", workers(Some(&answer)));
             Report::new(answer, line)
         }
         PolicyCommand::Rollback { slot } => {
@@ -286,7 +306,13 @@ fn policy(client: &Client, command: PolicyCommand) -> anyhow::Result<Report> {
         PolicyCommand::History { slot } => {
             Report::list(client.get(&format!("/api/v1/slots/{slot}/history"))?, "history", HISTORY)
         }
+        PolicyCommand::Trust(other) => anyhow::bail!("{other:?} is not a question to a server"),
     })
+}
+
+fn workers(slot: Option<&Value>) -> String {
+    let text = |path| slot.map(|slot| text(slot, path)).unwrap_or_default();
+    format!("served by {} of {} workers", text("serving.workers"), text("serving.of"))
 }
 
 fn flow(answer: Value) -> Report {

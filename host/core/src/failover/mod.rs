@@ -308,7 +308,8 @@ pub enum Command {
         needs: Resources,
     },
     /// Change the owner by compare-and-swap on the epoch, the reservation becoming the assignment; answer `Committed`
-    /// (also if this very change was made before), `Fenced` or `Refused`.
+    /// (also if this very change was made before), `Fenced` or `Refused`. It may be queued behind its own reservation:
+    /// if that was refused, it is void, neither carried out nor answered.
     Commit(Planned),
     /// Start it from its newest copy of state; answer `Started` or `StartFailed`.
     Start {

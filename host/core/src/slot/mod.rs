@@ -14,6 +14,7 @@ mod revision;
 #[cfg(test)]
 mod tests;
 
+use crate::id::Digest;
 use crate::policy::fault::Fault;
 use crate::time::{Now, WallMs};
 
@@ -91,6 +92,19 @@ pub enum Event {
     Acknowledged(Ticket, usize, usize),
     /// A revision broke.
     Faulted(RevisionId, Fault),
+    /// Somebody wants a revision that may not come in, whatever it can do. What is on its way stays on its way.
+    Denied {
+        /// Matches the answer.
+        ticket: Ticket,
+        /// What.
+        revision: Revision,
+        /// Who.
+        by: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The component is no longer trusted: what serves goes on, but nothing goes back to it.
+    Distrusted(Digest, String),
     /// Somebody wants the one before back.
     RollbackRequested {
         /// Matches the answer.
@@ -249,6 +263,11 @@ impl SlotMachine {
             }
             Event::Refused(ticket, reason) => self.refuse(ticket, &reason, now, wall),
             Event::Acknowledged(ticket, seats, of) => self.acknowledged(ticket, seats, of, now, wall),
+            Event::Denied { ticket, revision, by, reason } => {
+                self.history.add(wall, Some(&revision), Some(&by), Happening::Refused(reason.clone()));
+                vec![Command::Persist, Command::Answer(ticket, Outcome::Refused(reason))]
+            }
+            Event::Distrusted(component, reason) => self.distrusted(component, reason, wall),
             Event::Faulted(revision, fault) => self.faulted(revision, &fault, now, wall),
             Event::RollbackRequested { ticket, by } => self.roll_back(ticket, &by, now, wall),
             Event::Tick if self.quarantine.release(now) => vec![Command::Rechain],
@@ -378,6 +397,14 @@ impl SlotMachine {
             // With nobody left, the quarantined one stays named: the host chooses until its time is over.
             self.active = next.or_else(|| self.active.take());
         }
+        vec![Command::Rechain, Command::Persist]
+    }
+
+    fn distrusted(&mut self, component: Digest, reason: String, wall: WallMs) -> Vec<Command> {
+        let Some(previous) = self.previous.take_if(|previous| previous.id.component == component) else {
+            return Vec::new();
+        };
+        self.history.add(wall, Some(&previous), None, Happening::Refused(reason));
         vec![Command::Rechain, Command::Persist]
     }
 

@@ -79,6 +79,8 @@ pub enum Origin {
     File(String),
     /// Uploaded.
     Api,
+    /// Uploaded by somebody who had pulled it from a registry: `REGISTRY/NAME@sha256:…`.
+    Registry(String),
 }
 
 impl fmt::Display for Origin {
@@ -87,6 +89,7 @@ impl fmt::Display for Origin {
             Self::Builtin => f.write_str("builtin"),
             Self::File(path) => write!(f, "file:{path}"),
             Self::Api => f.write_str("api"),
+            Self::Registry(reference) => write!(f, "oci://{reference}"),
         }
     }
 }

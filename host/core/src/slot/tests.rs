@@ -16,7 +16,8 @@ fn revision(name: char) -> Revision {
 }
 
 /// A slot with default `d`, driven by words: `+a` request, `!a` forced request, `ok` prepare and acknowledge the
-/// candidate, `no` refuse it, `half` acknowledge by half, `xa` fault of a, `back` roll back, `tick` a minute, `hour`.
+/// candidate, `no` refuse it, `half` acknowledge by half, `xa` fault of a, `back` roll back, `tick` a minute, `hour`,
+/// `?a` a request that is denied, `-a` a is no longer trusted.
 struct Driver {
     machine: SlotMachine,
     now: Now,
@@ -49,6 +50,14 @@ impl Driver {
             "tick" | "hour" => {
                 self.now = self.now.plus_ms(if word == "tick" { 60_000 } else { 4_000_000 });
                 self.events([Event::Tick]);
+            }
+            _ if word.starts_with('?') => {
+                self.ticket += 1;
+                let (ticket, revision) = (self.ticket, revision(name));
+                self.events([Event::Denied { ticket, revision, by: "me".into(), reason: "no".into() }]);
+            }
+            _ if word.starts_with('-') => {
+                self.events([Event::Distrusted(revision(name).id.component, "revoked".into())]);
             }
             _ if word.starts_with('x') => {
                 self.events([Event::Faulted(revision(name).id, Fault::new(FaultKind::Trap, "boom"))]);
@@ -110,6 +119,12 @@ fn the_chain_after_each_story() {
         ("+a ok +b ok xb xb xb !b ok", "b a d"),
         ("+a ok +b ok xb xb xb tick +b ok", "b a d"),
         ("+a ok +b ok xa xa xa", "b - d"),
+        ("+a ok ?b", "a - d"),
+        ("+a ?b ok", "a - d"),
+        ("+a ok +b ok -a", "b - d"),
+        ("+a ok +b ok -b", "b a d"),
+        ("+a ok +b ok -a back", "b - d"),
+        ("+a ok +b ok -a xb xb xb", "d - -"),
     ] {
         assert_eq!(drive(story).chain(), chain, "after {story:?}");
     }
@@ -145,7 +160,7 @@ fn history_counts_repeated_faults_and_is_bounded() {
 /// the active revision was acknowledged by all workers or is the default; generations never go back.
 #[test]
 fn in_every_short_story_requests_are_answered_once_and_active_means_acknowledged() {
-    let words = ["+a", "+b", "ok", "no", "half", "xa", "back", "tick"];
+    let words = ["+a", "+b", "ok", "no", "half", "xa", "back", "tick", "?a", "-b"];
     for code in 0..words.len().pow(5) {
         let mut driver = Driver::new();
         let mut acknowledged = vec!["d".to_owned()];

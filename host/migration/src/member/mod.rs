@@ -197,7 +197,11 @@ impl Guard {
         if let Err(refusal) = self.admit(&order, now) {
             return vec![self.reply(&order, Report::Refused(refusal))];
         }
-        self.epoch = self.epoch.max(order.epoch);
+        // A frozen copy takes the newer epoch when it has resumed: should the driver's work be lost in a restart, the record
+        // must still be newer than the copy, or it would stay frozen.
+        if !(order.task == Task::Resume && self.role == Role::Frozen) {
+            self.epoch = self.epoch.max(order.epoch);
+        }
         self.newest_name = Some((order.key.migration, order.key.attempt));
         self.newest = Some(Newest { order: order.clone(), at: now, report: None });
         self.sign(now);
@@ -241,7 +245,9 @@ impl Guard {
                 self.role = Role::Standby { verified: true };
                 self.lease_until = began.plus_ms(*lease_ms);
             }
-            Task::Activate | Task::Resume => self.role = Role::Serving,
+            Task::Activate | Task::Resume => {
+                (self.role, self.epoch) = (Role::Serving, self.epoch.max(order.epoch));
+            }
             Task::Release | Task::Abort => return self.give_back(),
             Task::Send { .. } | Task::Freeze | Task::Stop => {}
         }

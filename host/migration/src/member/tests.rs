@@ -126,6 +126,19 @@ fn c19_a_copy_serves_until_its_lease_ends_and_again_when_the_record_renews_it() 
 }
 
 #[test]
+fn c20_a_copy_whose_resumption_was_lost_in_a_restart_resumes_by_its_record() {
+    let mut guard = after(source(), &[Task::Freeze]);
+    let resume = order(4, 2, 4, Task::Resume);
+    assert_eq!(guard.step(Event::Order(resume.clone()), Now(20)), [Command::Do(resume)]);
+    let mut guard = guard.restarted();
+    assert_eq!(guard.role(), Role::Frozen);
+    guard.step(recorded("a", 3, true, 30), Now(30));
+    assert_eq!(guard.role(), Role::Frozen, "the epoch in which it was frozen is used up");
+    guard.step(recorded("a", 4, true, 40), Now(40));
+    assert_eq!((guard.role(), guard.epoch(), guard.serves(Now(40))), (Role::Serving, 4, true));
+}
+
+#[test]
 fn c20_a_copy_whose_record_names_another_stops_and_goes_once_that_is_settled() {
     let mut guard = source();
     assert_eq!(guard.step(recorded("b", 4, false, 10), Now(10)), []);

@@ -115,6 +115,7 @@ fn check_policies(policies: &PoliciesConfig) -> Result<(), ConfigError> {
     at_least("policies.poll-interval-ms", policies.poll_interval_ms, 50)?;
     at_least("policies.state-flush-ms", policies.state_flush_ms, 10)?;
     at_least("policies.decisions-kept", policies.decisions_kept as u64, 1)?;
+    policies.trust.rules()?;
     for (key, budget) in [
         ("balancing-budget", &policies.balancing_budget),
         ("placement-budget", &policies.placement_budget),

@@ -62,6 +62,7 @@ fn example(out: &mut String, path: &str) {
     let _ = match path {
         "regions" => writeln!(out, "# [regions.us-east-1]\n# latitude = 38.9\n# longitude = -77.4"),
         "rtt" => writeln!(out, "# [[rtt]]\n# from = \"us-east-1\"\n# to = \"eu-west-1\"\n# ms = 68.0"),
+        "policies.trust.slots" => writeln!(out, "# [{path}]\n# \"balancing/default\" = [\"ci\"]"),
         _ => writeln!(out, "# [{path}]"),
     };
 }

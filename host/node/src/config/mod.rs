@@ -19,6 +19,7 @@ mod registry;
 mod routing;
 mod scaling;
 mod server;
+mod trust;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,7 @@ pub use registry::{HealthConfig, RegistryConfig, ThresholdsConfig};
 pub use routing::RoutingConfig;
 pub use scaling::{QueueThresholds, ScalingConfig};
 pub use server::{ServerConfig, TlsConfig};
+pub use trust::{Required, TrustConfig};
 
 /// Configuration of a Pilothouse server.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

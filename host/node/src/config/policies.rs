@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::TrustConfig;
+
 /// Policies: where they come from and what they may use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -31,6 +33,8 @@ pub struct PoliciesConfig {
     pub routing_budget: BudgetConfig,
     /// What one scaling decision may use.
     pub scaling_budget: BudgetConfig,
+    /// Whose policies may come in.
+    pub trust: TrustConfig,
 }
 
 impl Default for PoliciesConfig {
@@ -47,6 +51,7 @@ impl Default for PoliciesConfig {
             placement_budget: BudgetConfig { fuel: 50_000_000, deadline_ms: 50, memory_mib: 16 },
             routing_budget: BudgetConfig { fuel: 20_000_000, deadline_ms: 20, memory_mib: 16 },
             scaling_budget: BudgetConfig { fuel: 20_000_000, deadline_ms: 20, memory_mib: 16 },
+            trust: TrustConfig::default(),
         }
     }
 }

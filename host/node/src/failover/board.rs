@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use pilothouse_core::failback::{Displaced, Failback};
 use pilothouse_core::failover::{Command, Event, Failover, FailoverId, How, Origin, Outlook, Phase};
 use pilothouse_core::id::{AgentName, Label, MemberId};
-use pilothouse_core::placement::ledger::ReservationId;
+use pilothouse_core::placement::ledger::Reservation;
 use pilothouse_core::time::{Now, WallMs};
 use pilothouse_transport::service::failover::{FailoverInfo, MovedInfo, WORKLOADS_SHOWN_MAX};
 
@@ -19,7 +19,7 @@ use super::journal::ENDED_MAX;
 pub(super) struct Open {
     pub(super) machine: Failover,
     pub(super) commands: VecDeque<Command>,
-    pub(super) reserved: BTreeMap<AgentName, ReservationId>,
+    pub(super) reserved: BTreeMap<AgentName, Reservation>,
     /// Records in its journal.
     pub(super) records: u64,
     /// The phase that was told last.
@@ -46,6 +46,12 @@ impl Open {
         self.commands.extend(self.machine.step(event, now));
         let phase = self.machine.phase();
         (std::mem::replace(&mut self.told, phase) != phase).then_some(phase)
+    }
+
+    /// The reservation that a commit uses up; `None` if it was refused, or is for another member.
+    pub(super) fn take_reserved(&mut self, workload: &AgentName, to: &MemberId) -> Option<Reservation> {
+        self.reserved.get(workload).filter(|held| held.member == *to)?;
+        self.reserved.remove(workload)
     }
 
     /// Whether it takes too long only since now.

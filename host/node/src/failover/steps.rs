@@ -105,8 +105,9 @@ impl Control {
                 }
                 Command::Release { workload, .. } => self.release(id, &workload),
                 Command::Commit(planned) => match self.change_owner(id, planned) {
-                    Ok(change) => changes.push(change),
-                    Err(event) => events.push(event),
+                    Some(Ok(change)) => changes.push(change),
+                    Some(Err(event)) => events.push(event),
+                    None => {}
                 },
                 // Members learn from the event and their assignments what they own; what is announced counts as started.
                 Command::Start { workload, epoch, .. } => events.push(Event::Started { workload, epoch }),
@@ -166,7 +167,7 @@ impl Control {
             Ok(held) => {
                 let mut board = self.failovers.board();
                 if let Some(open) = board.open.get_mut(&id) {
-                    open.reserved.insert(workload, held.id);
+                    open.reserved.insert(workload, held);
                 }
                 None
             }
@@ -180,18 +181,20 @@ impl Control {
     fn release(&self, id: FailoverId, workload: &AgentName) {
         let held = self.failovers.board().open.get_mut(&id).and_then(|open| open.reserved.remove(workload));
         if let Some(held) = held {
-            self.hub.transact(|registry, ledger| commit::release(registry, ledger, held));
+            self.hub.transact(|registry, ledger| commit::release(registry, ledger, held.id));
         }
     }
 
-    /// Changes the owner in memory and queues the write; what is certain already is told at once.
-    fn change_owner(&self, id: FailoverId, planned: Planned) -> Result<Change, Event> {
+    /// Changes the owner in memory and queues the write; what is certain already is told at once. `None` = its reservation was
+    /// refused, so the commit is void.
+    fn change_owner(&self, id: FailoverId, planned: Planned) -> Option<Result<Change, Event>> {
         let Planned { workload, epoch, to, .. } = &planned;
-        let held = self.failovers.board().open.get_mut(&id).and_then(|open| open.reserved.remove(workload));
+        let held =
+            self.failovers.board().open.get_mut(&id).and_then(|open| open.take_reserved(workload, to))?;
         let wall = self.hub.clock.wall();
         let changed = self.hub.transact(|registry, ledger| {
             // The room it holds is free only inside this step.
-            held.and_then(|held| commit::release(registry, ledger, held));
+            commit::release(registry, ledger, held.id);
             let Some(before) = ledger.get(workload).cloned() else {
                 return Err(Event::Fenced { workload: workload.clone(), found: 0 });
             };
@@ -208,8 +211,7 @@ impl Control {
             let write = self.hub.store_assignment(&after);
             Ok((before, after, write))
         });
-        let (before, after, write) = changed?;
-        Ok(Change { planned, before, after, write })
+        Some(changed.map(|(before, after, write)| Change { planned, before, after, write }))
     }
 
     /// Waits for the writes. A change that was certainly not stored is taken back.

@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use pilothouse_core::id::Digest;
 use pilothouse_core::policy::Family;
 use pilothouse_core::slot::{Origin, Revision, RevisionId, SlotId};
+use pilothouse_core::trust::Standing;
 use pilothouse_engine::precheck::LoadError;
 use pilothouse_engine::{LoadedPolicy, Runtime};
 use pilothouse_transport::service::PolicyInfo;
@@ -131,6 +132,20 @@ impl Library {
         }
     }
 
+    /// The bytes of a component that was loaded.
+    ///
+    /// # Errors
+    /// [`LibraryError`].
+    pub fn bytes(&self, digest: Digest) -> Result<Vec<u8>, LibraryError> {
+        Ok(self.blobs.get(digest)?)
+    }
+
+    /// Whether a component ships with the host.
+    #[must_use]
+    pub fn is_builtin(&self, digest: Digest) -> bool {
+        self.peek(digest).is_some_and(|known| known.info.builtin)
+    }
+
     /// A component of a family by name or digest; of several with one name the highest version.
     #[must_use]
     pub fn find(&self, family: Family, name_or_digest: &str) -> Option<Arc<Loaded>> {
@@ -190,6 +205,7 @@ impl Library {
             origin: origin.to_string(),
             imports: loaded.outline.imports.clone(),
             builtin: origin == Origin::Builtin,
+            standing: Standing::default(),
         });
         let digest = loaded.digest;
         let entry = Arc::new(Loaded { loaded: Arc::new(loaded), info, origin });

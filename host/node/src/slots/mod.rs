@@ -9,6 +9,7 @@ pub mod library;
 pub mod live;
 pub mod serving;
 mod stored;
+mod trusted;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,7 @@ use pilothouse_transport::service::{Activation, ServiceError, SlotInfo};
 use tokio::sync::mpsc;
 
 use crate::hub::Hub;
+use crate::trust::Trust;
 use library::{Library, StartWith};
 use live::{FaultReport, LiveSlot};
 use serving::{Chain, Generation};
@@ -50,6 +52,7 @@ struct Managed {
 pub struct Slots {
     hub: Arc<Hub>,
     library: Arc<Library>,
+    trust: Arc<Trust>,
     seats: usize,
     budgets: BTreeMap<Family, Budget>,
     reports: mpsc::Sender<FaultReport>,
@@ -79,6 +82,7 @@ impl Slots {
     pub fn open(
         hub: Arc<Hub>,
         library: Arc<Library>,
+        trust: Arc<Trust>,
         seats: usize,
         budgets: BTreeMap<Family, Budget>,
         defaults: &BTreeMap<Family, StartWith>,
@@ -87,6 +91,7 @@ impl Slots {
         let slots = Self {
             hub,
             library,
+            trust,
             seats,
             budgets,
             reports,
@@ -157,7 +162,7 @@ impl Slots {
     /// # Errors
     /// [`ServiceError`] if there is no such policy or the settings are no JSON.
     pub fn activate(self: &Arc<Self>, activation: Activation) -> Result<Requested, ServiceError> {
-        let Activation { slot, policy, settings, force, by } = activation;
+        let Activation { slot, policy, settings, force, signature, allow_downgrade, by } = activation;
         let loaded = self.library.find(slot.family, &policy).ok_or(ServiceError::NotFound {
             what: "policy",
             name: format!("{}/{policy}", slot.family.name()),
@@ -165,11 +170,24 @@ impl Slots {
         let revision = loaded
             .revision(&settings)
             .map_err(|problem| ServiceError::Invalid { field: "settings".to_owned(), problem })?;
+        let vouched = self.vouch(&loaded, signature.as_deref())?;
         let managed = self.get_or_create(&slot)?;
         let ticket = self.ticket();
         let mut slot_now = lock(&managed);
-        let aftermath = self.step(&mut slot_now, Event::Requested { ticket, revision, by, force });
+        let mut aftermath = match self.admit(&slot, &loaded, allow_downgrade) {
+            Ok(admission) => {
+                let event = Event::Requested { ticket, revision, by: by.clone(), force };
+                let mut aftermath = self.step(&mut slot_now, event);
+                if aftermath.answers.contains(&(ticket, Outcome::Active)) {
+                    aftermath.writes.extend(self.admitted(&slot, &loaded, admission, by));
+                }
+                aftermath
+            }
+            Err(reason) => self.step(&mut slot_now, Event::Denied { ticket, revision, by, reason }),
+        };
+        aftermath.writes.extend(self.forget_distrusted(&mut slot_now).writes);
         drop(slot_now);
+        aftermath.writes.extend(vouched);
         Ok(Requested { aftermath, ticket, slot })
     }
 
@@ -180,7 +198,10 @@ impl Slots {
     pub fn roll_back(&self, slot: SlotId, by: String) -> Result<Requested, ServiceError> {
         let managed = self.managed(&slot).ok_or_else(|| not_found(&slot))?;
         let ticket = self.ticket();
-        let aftermath = self.step(&mut lock(&managed), Event::RollbackRequested { ticket, by });
+        let mut slot_now = lock(&managed);
+        let mut aftermath = self.step(&mut slot_now, Event::RollbackRequested { ticket, by });
+        aftermath.writes.extend(self.forget_distrusted(&mut slot_now).writes);
+        drop(slot_now);
         Ok(Requested { aftermath, ticket, slot })
     }
 
@@ -213,6 +234,7 @@ impl Slots {
             id: id.clone(),
             generation: slot.machine.generation(),
             active: slot.machine.active().cloned(),
+            standing: slot.machine.active().map(|active| self.standing(active)),
             previous: slot.machine.previous().cloned(),
             candidate: slot.machine.candidate().cloned(),
             serving: (seats, seats.max(self.seats)),
@@ -332,6 +354,10 @@ impl Slots {
         Ok(Some(Arc::new(pool)))
     }
 
+    fn budget(&self, family: Family) -> Budget {
+        self.budgets.get(&family).copied().unwrap_or_else(|| Budget::of(family))
+    }
+
     fn pool(&self, revision: &Revision, state: Arc<SlotState>) -> Result<Pool, String> {
         self.pool_of(revision, state, self.seats)
     }
@@ -339,7 +365,7 @@ impl Slots {
     fn pool_of(&self, revision: &Revision, state: Arc<SlotState>, seats: usize) -> Result<Pool, String> {
         let loaded = self.library.get(revision.id.component).map_err(|error| error.to_string())?;
         let family = loaded.loaded.family();
-        let budget = self.budgets.get(&family).copied().unwrap_or_else(|| Budget::of(family));
+        let budget = self.budget(family);
         let config = PoolConfig { seats, budget, state, seed: self.hub.random() };
         Pool::new(Arc::clone(&loaded.loaded), &revision.settings, config).map_err(|error| error.to_string())
     }

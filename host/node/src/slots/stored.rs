@@ -203,7 +203,10 @@ fn revision(key: &str, wire: RevisionWire) -> Result<Revision, RecordError> {
         origin: match wire.origin.strip_prefix("file:") {
             Some(path) => Origin::File(path.to_owned()),
             None if wire.origin == "builtin" => Origin::Builtin,
-            None => Origin::Api,
+            None => match wire.origin.strip_prefix("oci://") {
+                Some(reference) => Origin::Registry(reference.to_owned()),
+                None => Origin::Api,
+            },
         },
         settings: wire.settings,
     })

@@ -365,6 +365,8 @@ pub(crate) async fn balance(
         policy: query.strategy.replace('_', "-"),
         settings: String::new(),
         force: false,
+        signature: None,
+        allow_downgrade: false,
         by: "api/cluster/balance".to_owned(),
     };
     plane.activate(activation).await.map_err(|error| match error {

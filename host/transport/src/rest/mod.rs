@@ -42,7 +42,7 @@ pub(crate) type Plane = Arc<dyn ControlPlane>;
 /// All routes, and what they are to programs.
 fn described() -> (Router<Plane>, OpenApi) {
     use v1::{
-        chaos, decisions, failover, groups, members, orchestrator as federation, placements, policies,
+        chaos, decisions, failover, groups, keys, members, orchestrator as federation, placements, policies,
         rebalance, regions, rtt, slots,
     };
     let uploads = OpenApiRouter::new()
@@ -92,6 +92,8 @@ fn described() -> (Router<Plane>, OpenApi) {
         .routes(routes!(slots::activate))
         .routes(routes!(slots::roll_back))
         .routes(routes!(policies::one))
+        .routes(routes!(keys::list, keys::add))
+        .routes(routes!(keys::revoke))
         .routes(routes!(policies::of_family))
         .routes(routes!(groups::list, groups::put))
         .routes(routes!(groups::one, groups::remove))

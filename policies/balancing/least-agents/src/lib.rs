@@ -23,6 +23,7 @@ impl Balancing for LeastAgents {
         columns: &[Column::Active, Column::Capacity, Column::Weight],
         reasons: &["smallest share of its capacity in use"],
         factors: &["share of capacity in use"],
+        properties: &["prefers-less-loaded"],
         ..About::new("least-agents", "1.0.0", "Fewest agents for its capacity.")
     };
 

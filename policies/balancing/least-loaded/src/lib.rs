@@ -38,6 +38,7 @@ impl Balancing for LeastLoaded {
 "metric":{"enum":["requests","latency","cpu"],"default":"requests","description":"What load is measured by."}}}"#,
         reasons: &["least loaded of the members drawn", "least loaded of all"],
         factors: &["load"],
+        properties: &["prefers-less-loaded"],
         ..About::new("least-loaded", "1.0.0", "Least loaded of a few random members (power of two choices).")
     };
 

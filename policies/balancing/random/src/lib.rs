@@ -35,6 +35,7 @@ impl Balancing for Random {
         settings_schema: r#"{"type":"object","additionalProperties":false,"properties":{
 "weighted":{"type":"boolean","default":true,"description":"Draw in proportion to weights."}}}"#,
         reasons: &["drawn at random"],
+        properties: &["proportional"],
         ..About::new("random", "1.0.0", "A random member, in proportion to weights.")
     };
 

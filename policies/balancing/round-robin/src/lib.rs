@@ -19,6 +19,7 @@ export_balancing!(RoundRobin);
 impl Balancing for RoundRobin {
     const ABOUT: About = About {
         reasons: &["its turn"],
+        properties: &["fair"],
         ..About::new("round-robin", "1.0.0", "Every eligible member in turn.")
     };
 

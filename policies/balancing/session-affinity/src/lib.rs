@@ -66,6 +66,7 @@ impl Balancing for SessionAffinity {
             "the session's member takes no work now",
         ],
         factors: &["load"],
+        properties: &["sticky"],
         ..About::new(
             "session-affinity",
             "1.0.0",

@@ -44,6 +44,7 @@ impl Balancing for Weighted {
         columns: &[Column::Weight],
         reasons: &["its turn by weight"],
         factors: &["weight"],
+        properties: &["proportional"],
         ..About::new("weighted", "1.0.0", "In proportion to weights, smoothly interleaved.")
     };
 

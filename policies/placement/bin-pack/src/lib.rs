@@ -20,6 +20,7 @@ impl Placement for BinPack {
     const ABOUT: About = About {
         columns: &ROOM_COLUMNS,
         reasons: &["fullest that has room", "nobody has room"],
+        properties: &["prefers-fuller"],
         ..About::new("bin-pack", "1.0.0", "The fullest member that still has room.")
     };
 

@@ -42,6 +42,7 @@ impl Placement for CostAware {
 "carbon-weight":{"type":"number","minimum":0,"maximum":100,"default":0,"description":"How much carbon counts against price, which counts 1."}}}"#,
         reasons: &["cheapest with headroom", "nobody has room"],
         factors: &["price", "carbon"],
+        properties: &["prefers-cheaper"],
         ..About::new("cost-aware", "1.0.0", "The cheapest member with headroom; carbon can weigh in.")
     };
 

@@ -39,6 +39,7 @@ impl Placement for Spread {
 "region":{"type":"number","minimum":0,"maximum":100,"default":1}}}}}"#,
         reasons: &["emptiest by member, zone and region", "nobody has room"],
         factors: &["member", "zone", "region"],
+        properties: &["prefers-emptier"],
         ..About::new("spread", "1.0.0", "Even use of members, zones and regions.")
     };
 

@@ -36,6 +36,7 @@ impl Routing for Cost {
 "hysteresis":{"type":"number","minimum":0,"maximum":1,"default":0.1,"description":"Share by which another target must be better."},
 "ttl-ms":{"type":"integer","minimum":100,"maximum":3600000,"default":10000,"description":"Longest lifetime of an answer, ms."}}}"#,
         reasons: &["cheapest within the goal", "none meets the goal: fastest", "round-trip times unknown"],
+        properties: &["prefers-cheaper"],
         ..About::new("cost", "1.0.0", "The cheapest member within the latency goal, else the fastest.")
     };
 

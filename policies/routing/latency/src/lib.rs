@@ -30,6 +30,7 @@ impl Routing for Latency {
 "spread":{"type":"number","minimum":0,"maximum":1,"default":0.02,"description":"Members this close to the target share the flow."},
 "ttl-ms":{"type":"integer","minimum":100,"maximum":3600000,"default":10000,"description":"Longest lifetime of an answer, ms."}}}"#,
         reasons: &["soonest answer", "misses the latency goal", "round-trip times unknown"],
+        properties: &["prefers-nearer"],
         ..About::new("latency", "1.0.0", "The member that answers soonest, without flapping.")
     };
 

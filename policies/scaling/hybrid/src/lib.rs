@@ -95,6 +95,7 @@ impl Scaling for Hybrid {
             "more was needed a short while ago",
             "samples are missing or absurd",
         ],
+        properties: &["limits"],
         ..About::new("hybrid", "1.0.0", "By arrivals, queue, promise and forecast, whichever needs most.")
     };
 

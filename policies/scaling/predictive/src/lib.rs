@@ -51,6 +51,7 @@ impl Scaling for Predictive {
             "more was wanted a short while ago",
             "samples are missing or absurd",
         ],
+        properties: &["limits"],
         ..About::new("predictive", "1.0.0", "For the load that a regression foresees, at its upper bound.")
     };
 

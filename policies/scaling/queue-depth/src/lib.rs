@@ -66,6 +66,7 @@ impl Scaling for QueueDepth {
             "samples are missing or absurd",
             "outside of the limits",
         ],
+        properties: &["limits", "cooldown"],
         ..About::new("queue-depth", "1.0.0", "By waiting work, in steps, with a cooldown.")
     };
 

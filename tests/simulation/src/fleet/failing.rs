@@ -212,7 +212,11 @@ impl World {
                 ensure!(before.is_none(), "I5 a reservation is made once", "{before:?} was held already");
                 Ok(())
             }
-            Err(_) => self.failover_told(run, Told::Refused { workload }),
+            Err(_) => {
+                run.count("failover: not reserved");
+                self.checker.committing.remove(&workload);
+                self.failover_told(run, Told::Refused { workload })
+            }
         }
     }
 
@@ -222,10 +226,14 @@ impl World {
         }
     }
 
-    /// The reservation becomes the assignment, if the record is still the planned one.
+    /// The reservation becomes the assignment, if the record is still the planned one. Without it the commit is void.
     fn commit(&mut self, run: &mut Run, planned: Planned) -> Checked {
         self.check_journal(&planned)?;
         let Planned { workload, epoch, to, .. } = planned;
+        if !self.host.reserved.contains_key(&(workload.clone(), to.clone())) {
+            run.count("failover: void commit");
+            return Ok(());
+        }
         let held = self.host.ledger.get(&workload).map(|held| held.epoch);
         if held != Some(epoch) {
             run.count("failover: fenced");

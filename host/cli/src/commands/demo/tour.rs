@@ -17,7 +17,7 @@ use pilothouse_core::slot::{Happening, SlotId};
 use pilothouse_lab::world::SITES;
 use pilothouse_node::control::Control;
 use pilothouse_transport::service::placement::{PlaceQuery, PlacementPlane as _};
-use pilothouse_transport::service::{Activation, ControlPlane as _, RouteQuery};
+use pilothouse_transport::service::{Activation, ControlPlane as _, RouteQuery, Upload};
 
 use crate::output::{data, note};
 
@@ -224,7 +224,8 @@ async fn bad_policy(control: &Control) -> anyhow::Result<bool> {
     let Some(bad) = pilothouse_policies::FAULTY.first() else {
         anyhow::bail!("the build has no faulty policy")
     };
-    let loaded = control.load(bytes::Bytes::from_static(bad.bytes)).await?;
+    let loaded =
+        control.load(Upload { bytes: bytes::Bytes::from_static(bad.bytes), ..Upload::default() }).await?;
     control.activate(activation(&loaded.digest.to_string())).await?;
     let query = RouteQuery {
         requirement: Requirement { kind: Some(MemberKind::Cluster), ..Requirement::default() },
@@ -288,6 +289,8 @@ fn activation(policy: &str) -> Activation {
         policy: policy.to_owned(),
         settings: String::new(),
         force: false,
+        signature: None,
+        allow_downgrade: false,
         by: "demo".to_owned(),
     }
 }

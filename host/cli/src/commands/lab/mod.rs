@@ -22,9 +22,9 @@ use pilothouse_lab::scenario::Scenario;
 #[derive(Debug, thiserror::Error)]
 #[error("there is no {what} `{name}`; {hint}")]
 pub(crate) struct NotFound {
-    what: &'static str,
-    name: String,
-    hint: String,
+    pub(crate) what: &'static str,
+    pub(crate) name: String,
+    pub(crate) hint: String,
 }
 
 pub(super) fn run(command: LabCommand, output: Output) -> anyhow::Result<()> {

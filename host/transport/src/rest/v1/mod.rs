@@ -4,6 +4,7 @@ pub(crate) mod chaos;
 pub(crate) mod decisions;
 pub(crate) mod failover;
 pub(crate) mod groups;
+pub(crate) mod keys;
 pub(crate) mod members;
 pub(crate) mod orchestrator;
 pub(crate) mod placements;

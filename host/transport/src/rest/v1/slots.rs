@@ -53,6 +53,11 @@ pub(crate) struct ActivateBody {
     /// Even if it is in quarantine.
     #[serde(default)]
     force: bool,
+    /// Text of a signature file that vouches for it.
+    signature: Option<String>,
+    /// Even if a newer version of it, signed by a trusted key, was active in the slot.
+    #[serde(default)]
+    allow_downgrade: bool,
 }
 
 /// Makes a revision active; answers when every worker serves it.
@@ -63,8 +68,10 @@ pub(crate) async fn activate(
     Body(body): Body<ActivateBody>,
 ) -> Answer<SlotView> {
     let settings = if body.settings.is_null() { String::new() } else { body.settings.to_string() };
-    let (slot, policy, force) = (slot_id(&family, &name)?, body.policy, body.force);
-    let slot = plane.activate(Activation { slot, policy, settings, force, by: "api".to_owned() }).await?;
+    let ActivateBody { policy, settings: _, force, signature, allow_downgrade } = body;
+    let (slot, by) = (slot_id(&family, &name)?, "api".to_owned());
+    let activation = Activation { slot, policy, settings, force, signature, allow_downgrade, by };
+    let slot = plane.activate(activation).await?;
     Ok(Json((&slot).into()))
 }
 

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 use super::failover::victim_name;
 use super::slot::HistoryView;
+use super::trust;
 use super::{health_name, role_name, standing_name, status_name, time};
 
 /// Something that happened.
@@ -102,6 +103,10 @@ impl From<&Event> for EventView {
             EventKind::Orchestrator(peer, notice) => {
                 let (name, detail) = notice_parts(notice);
                 (format!("orchestrator.{name}"), Some(peer.to_string()), detail)
+            }
+            EventKind::Trust(notice) => {
+                let (name, subject, detail) = trust::notice_parts(notice);
+                (name.to_owned(), Some(subject), detail)
             }
         };
         Self { sequence: event.sequence, at: time(event.at), kind, subject, detail }

@@ -15,6 +15,7 @@ mod rebalance;
 mod region;
 mod rtt;
 mod slot;
+mod trust;
 
 use pilothouse_core::member::{Health, Role, Standing, Status};
 use pilothouse_core::time::WallMs;
@@ -37,6 +38,7 @@ pub(crate) use rebalance::{PlanView, PlansView, RebalancedView, cause_text};
 pub(crate) use region::{LagMatrixView, LagView, RegionStatusView, RegionView, RegionsView, origin_name};
 pub(crate) use rtt::{RttListView, RttView};
 pub(crate) use slot::{HistoriesView, HistoryView, ServingView, SlotView, SlotsView};
+pub(crate) use trust::{KeyView, KeysView, TrustView};
 
 pub(crate) fn time(at: WallMs) -> String {
     humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + std::time::Duration::from_millis(at.0))

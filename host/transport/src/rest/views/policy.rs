@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::SlotView;
+use super::{SlotView, TrustView};
 use crate::service::PolicyInfo;
 
 /// A policy that the host knows, in its own words.
@@ -21,6 +21,7 @@ pub(crate) struct PolicyView {
     origin: String,
     /// Whether it ships with the host.
     builtin: bool,
+    trust: TrustView,
     imports: Vec<String>,
     /// Columns of the fleet that it reads.
     columns: Vec<String>,
@@ -42,6 +43,7 @@ impl From<&PolicyInfo> for PolicyView {
             size_bytes: policy.size_bytes,
             origin: policy.origin.clone(),
             builtin: policy.builtin,
+            trust: (&policy.standing).into(),
             imports: policy.imports.clone(),
             columns: about.columns,
             reasons: about.reasons,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::time;
+use super::{TrustView, time};
 use crate::service::SlotInfo;
 
 /// One digest with one configuration.
@@ -101,6 +101,8 @@ pub(crate) struct SlotView {
     /// What was asked for last.
     desired: Option<RevisionView>,
     active: Option<RevisionView>,
+    /// What the active revision stands on.
+    trust: Option<TrustView>,
     previous: Option<RevisionView>,
     candidate: Option<CandidateView>,
     serving: ServingView,
@@ -122,6 +124,7 @@ impl From<&SlotInfo> for SlotView {
             generation: slot.generation,
             desired: desired.or(slot.active.as_ref()).map(RevisionView::from),
             active: slot.active.as_ref().map(RevisionView::from),
+            trust: slot.standing.as_ref().map(TrustView::from),
             previous: slot.previous.as_ref().map(RevisionView::from),
             candidate: slot.candidate.as_ref().map(CandidateView::from),
             serving: slot.serving.into(),
