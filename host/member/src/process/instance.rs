@@ -120,7 +120,9 @@ impl Instance for ProcessInstance {
 
     fn stop(&self) -> Pending<()> {
         let done = self.order(Order::Stop);
-        Box::pin(async move { drop(done.await) })
+        Box::pin(async move {
+            let _ = done.await;
+        })
     }
 
     fn condition(&self) -> watch::Receiver<State> {

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{BufWriter, Write as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub const LINE_BYTES_MAX: usize = 4 << 10;
 /// Longest file; there are two.
 pub const FILE_BYTES_MAX: u64 = 4 << 20;
 /// Most bytes that are read of one stream in a second.
-pub const BYTES_PER_S_MAX: usize = 8 << 20;
+pub const BYTES_PER_S_MAX: usize = 2 << 20;
 
 /// The log of one instance.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ struct Inner {
     lines: VecDeque<LogLine>,
     next: u64,
     path: PathBuf,
-    file: Option<File>,
+    file: Option<BufWriter<File>>,
     file_bytes: u64,
 }
 
@@ -48,7 +48,8 @@ impl Log {
         let file = OpenOptions::new().create(true).append(true).open(&path).ok();
         let file_bytes =
             file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |metadata| metadata.len());
-        let inner = Inner { lines: VecDeque::new(), next: 0, path, file, file_bytes };
+        let inner =
+            Inner { lines: VecDeque::new(), next: 0, path, file: file.map(BufWriter::new), file_bytes };
         Arc::new(Self { inner: Mutex::new(inner) })
     }
 
@@ -63,6 +64,13 @@ impl Log {
             inner.lines.pop_front();
         }
         inner.lines.push_back(LogLine { number, at_ms, stream, text });
+    }
+
+    /// Brings lines to the file.
+    pub(super) fn flush(&self) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        // A disk that is full now may have room later.
+        let _ = inner.file.as_mut().map(BufWriter::flush);
     }
 
     /// The newest lines, oldest first.
@@ -86,11 +94,12 @@ impl Inner {
         };
         let line = format!("{at_ms} {name} {text}\n");
         if self.file_bytes + line.len() as u64 > FILE_BYTES_MAX {
+            self.file = None;
             let _ = std::fs::rename(&self.path, self.path.with_extension("old"));
-            self.file = OpenOptions::new().create(true).write(true).truncate(true).open(&self.path).ok();
+            let new = OpenOptions::new().create(true).write(true).truncate(true).open(&self.path).ok();
+            self.file = new.map(BufWriter::new);
             self.file_bytes = 0;
         }
-        // A disk that is full now may have room later.
         if let Some(file) = &mut self.file
             && file.write_all(line.as_bytes()).is_ok()
         {
@@ -156,6 +165,7 @@ pub(super) async fn follow(mut source: impl AsyncRead + Unpin, stream: Stream, l
     let mut taken = 0;
     while let Ok(count @ 1..) = source.read(&mut buffer).await {
         lines.take(buffer.get(..count).unwrap_or_default(), |line| log.write(stream, line));
+        log.flush();
         taken += count;
         if second.elapsed() >= Duration::from_secs(1) {
             (second, taken) = (tokio::time::Instant::now(), 0);
@@ -166,6 +176,7 @@ pub(super) async fn follow(mut source: impl AsyncRead + Unpin, stream: Stream, l
     if let Some(line) = lines.rest() {
         log.write(stream, line);
     }
+    log.flush();
 }
 
 #[cfg(test)]
@@ -203,6 +214,7 @@ mod tests {
             log.write(Stream::Stdout, line.clone());
         }
         log.write(Stream::Stderr, "last".into());
+        log.flush();
         assert_eq!((log.tail(usize::MAX).len(), log.last().as_deref()), (LINES_MAX, Some("last")));
         assert_eq!(log.tail(2).iter().map(|line| line.number).collect::<Vec<_>>(), [9_999, 10_000]);
         for name in ["log", "log.old"] {

@@ -464,7 +464,7 @@ async fn whatever_is_written_is_bounded_and_kept_by_stream() {
     let base = TempDir::new().unwrap();
     let instance = start(
         base.path(),
-        sh("echo out; echo bad >&2; printf 'a\\377\\033b\\n'; yes | head -c 20000000; echo end; sleep 1000"),
+        sh("echo out; echo bad >&2; printf 'a\\377\\033b\\n'; yes | head -c 3000000; echo end; sleep 1000"),
     )
     .await;
     let tail = shows(|| instance.logs(1).pop().filter(|line| line.text == "end")).await;

@@ -1,18 +1,21 @@
 //! The state of a workload: a directory, moved as an image in chunks and copied as differences.
 //!
 //! directory -> [`Image::scan`] -> layout, digests -> chunks -> [`Staging`] -> the same directory elsewhere
-//! directory -> two scans -> [`changes`] -> [`SecondCopy`] -> the same directory elsewhere, version by version
+//! directory -> two scans -> [`Differences`] -> [`SecondCopy`] -> the same directory elsewhere, version by version
 //!
 //! Invariant: bytes never go under a digest that is not theirs, and a directory that is half made is never found under the
 //! name of a state. Files, directories, links within the tree and their rights are state; owners, times, extended
 //! attributes, hard links, sockets and pipes are not. Everything here blocks: callers give it threads. Writes survive the death of
 //! the member's process, not of its machine: for that there are second copies.
 
+mod copy;
+mod delta;
 mod image;
 mod layout;
 mod pack;
 mod path;
 mod read;
+mod record;
 mod staging;
 mod table;
 #[cfg(test)]
@@ -23,6 +26,8 @@ mod walk;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use copy::{LOG_BYTES_MAX, Part, Refused, SecondCopy, Version};
+pub use delta::{Change, DELTA_BYTES_MAX, DELTA_CHANGES_MAX, Delta, Differences};
 pub use image::{ChunkError, Image, KEPT_BYTES_MAX, Reading};
 pub use layout::Layout;
 pub use pack::{compress, decompress};
@@ -40,6 +45,9 @@ pub const CHUNK_BYTES_MIN: u32 = 4 << 10;
 pub const CHUNK_BYTES_MAX: u32 = 1 << 20;
 /// Most chunks of an image; the same as a migration's manifest has.
 pub const CHUNKS_MAX: u32 = 1 << 18;
+
+/// Longest content of a state, bytes.
+pub const CONTENT_BYTES_MAX: u64 = CHUNKS_MAX as u64 * CHUNK_BYTES_MAX as u64;
 
 /// BLAKE3 of a chunk.
 pub type Digest = [u8; 32];

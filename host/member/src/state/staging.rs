@@ -12,11 +12,11 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FallocateFlags, RenameFlags, fallocate, renameat_with};
+use rustix::fs::{FallocateFlags, fallocate};
 
 use super::read::{Reader, Task, read_padded};
 use super::table::{Entry, HEAD_BYTES, Region, Table, chunks_for, decode, locate};
-use super::tree::{Tree, erase};
+use super::tree::{Tree, erase, exchange};
 use super::walk::Stamp;
 use super::{
     CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, CHUNKS_MAX, ChunkError, Digest, Image, Reading, StateError, digest,
@@ -214,16 +214,7 @@ impl Staging {
     pub fn commit(mut self, digests: &[Digest], target: &Path) -> Result<(), StateError> {
         self.place(digests)?;
         let tree = self.folder.join("tree");
-        let renamed = match renameat_with(CWD, &tree, CWD, target, RenameFlags::EXCHANGE) {
-            Err(rustix::io::Errno::NOENT) => std::fs::rename(&tree, target),
-            // A file system without an exchange: the moment in between is a state that is missing, not a wrong one.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-                erase(target)?;
-                std::fs::rename(&tree, target)
-            }
-            other => other.map_err(io::Error::from),
-        };
-        renamed.map_err(StateError::io("rename", &tree))?;
+        exchange(&tree, target)?;
         self.discard()
     }
 

@@ -141,25 +141,29 @@ pub(super) fn decode(bytes: &[u8], chunk_bytes: u32, image_chunks: u32) -> Resul
 }
 
 /// What is left to be read.
-struct Input<'a>(&'a [u8]);
+pub(super) struct Input<'a>(pub(super) &'a [u8]);
 
 impl<'a> Input<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], StateError> {
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], StateError> {
         let (taken, rest) =
             self.0.split_at_checked(length).ok_or(StateError::Malformed("its table ends too early"))?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], StateError> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], StateError> {
         self.take(N)?.try_into().map_err(|_| StateError::Malformed("its table ends too early"))
     }
 
-    fn u32(&mut self) -> Result<u32, StateError> {
+    pub(super) fn u32(&mut self) -> Result<u32, StateError> {
         self.array().map(u32::from_le_bytes)
     }
 
-    fn text(&mut self) -> Result<String, StateError> {
+    pub(super) fn u64(&mut self) -> Result<u64, StateError> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    pub(super) fn text(&mut self) -> Result<String, StateError> {
         let length = usize::from(u16::from_le_bytes(self.array()?));
         let text = String::from_utf8(self.take(length)?.to_vec());
         text.map_err(|_| StateError::Malformed("a name in it is not UTF-8"))
@@ -177,7 +181,7 @@ impl<'a> Input<'a> {
         match kind {
             0 => Ok(Entry::Directory { mode }),
             1 => {
-                let length = u64::from_le_bytes(self.array()?);
+                let length = self.u64()?;
                 let region = Region { start: self.u32()?, chunks: self.u32()? };
                 Ok(Entry::File { mode, length, region })
             }

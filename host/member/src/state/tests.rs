@@ -358,3 +358,159 @@ proptest! {
         prop_assert_eq!(&seen(&target), states.last().unwrap());
     }
 }
+
+fn send(copy: &mut SecondCopy, version: Version, image: &Image, older: Option<&Layout>) -> usize {
+    let part = if older.is_some() { Part::Change } else { Part::Whole };
+    let mut deltas: Vec<Delta> = Differences::new(image, older).map(Result::unwrap).collect();
+    if deltas.is_empty() {
+        deltas.push(Delta::default());
+    }
+    let count = deltas.len();
+    let mut bytes = 0;
+    for (at, delta) in deltas.iter().enumerate() {
+        assert_eq!(copy.write(version, part, at as u32, at + 1 == count, delta).unwrap(), at + 1 == count);
+        bytes += delta
+            .changes
+            .iter()
+            .map(|(_, change)| if let Change::File { bytes, .. } = change { bytes.len() } else { 0 })
+            .sum::<usize>();
+    }
+    bytes
+}
+
+fn version(number: u64) -> Version {
+    Version { epoch: 3, number }
+}
+
+#[test]
+fn a_second_copy_gets_only_what_changed_and_takes_it_once() {
+    let (dir, work) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let first = things(&[
+        ("d", Thing::Directory(0o755)),
+        ("d/large", file(vec![1; 3 << 20])),
+        ("gone", file("x")),
+        ("l", Thing::Link("d".into())),
+    ]);
+    make(dir.path(), &first);
+    let image = Image::scan(dir.path(), None, Reading::All).unwrap();
+    let mut copy = SecondCopy::open(work.path()).unwrap();
+    let nothing = Delta::default();
+    assert!(matches!(copy.write(version(1), Part::Change, 0, true, &nothing), Err(Refused::Missing)));
+    assert_eq!(send(&mut copy, version(1), &image, None), (3 << 20) + 1);
+    let mut second = first.clone();
+    second.remove("gone");
+    let mut large = vec![1; 3 << 20];
+    large[70_000] = 2;
+    second.insert("d/large".into(), file(large));
+    change(dir.path(), &first, &second);
+    let next = Image::scan(dir.path(), Some(image.layout()), Reading::All).unwrap();
+    assert_eq!(send(&mut copy, version(2), &next, Some(image.layout())), 16_384);
+    assert!(matches!(copy.write(version(2), Part::Change, 0, true, &nothing), Err(Refused::Stale(_))));
+    assert!(matches!(
+        copy.write(Version { epoch: 2, number: 9 }, Part::Whole, 0, true, &nothing),
+        Err(Refused::Stale(_))
+    ));
+    assert_eq!(seen(&copy.files().unwrap()), second);
+    let place = TempDir::new().unwrap();
+    let target = place.path().join("state");
+    std::fs::create_dir(&target).unwrap();
+    assert_eq!(copy.take(&target).unwrap(), version(2));
+    assert_eq!(seen(&target), second);
+}
+
+#[test]
+fn what_leaves_the_copy_is_refused_and_changes_nothing() {
+    let work = TempDir::new().unwrap();
+    let mut copy = SecondCopy::open(work.path()).unwrap();
+    let small = |offset, length| Change::File { mode: 0o644, offset, bytes: vec![1], length };
+    let delta = |path: &str, change: Change| Delta { changes: vec![(path.into(), change)] };
+    copy.write(version(1), Part::Whole, 0, true, &delta("a", small(0, 1))).unwrap();
+    for wrong in [
+        delta("../x", small(0, 1)),
+        delta("/x", small(0, 1)),
+        delta("x", Change::Link { target: "/etc".into() }),
+        delta("x", small(1, 1)),
+        delta("x", small(u64::MAX, 1)),
+        delta("x", small(0, u64::MAX)),
+        delta("x", Change::File { mode: 0, offset: 0, bytes: vec![0; DELTA_BYTES_MAX + 1], length: 1 << 30 }),
+    ] {
+        assert!(copy.write(version(2), Part::Change, 0, true, &wrong).is_err());
+        assert!(copy.write(version(2), Part::Whole, 0, true, &wrong).is_err());
+    }
+    assert_eq!(copy.version(), Some(version(1)));
+    assert_eq!(seen(&copy.files().unwrap()), things(&[("a", file([1]))]));
+}
+
+#[test]
+fn a_version_that_does_not_fit_the_log_is_refused_and_the_log_is_settled_when_full() {
+    let work = TempDir::new().unwrap();
+    let mut copy = SecondCopy::open(work.path()).unwrap();
+    copy.write(version(1), Part::Whole, 0, true, &Delta::default()).unwrap();
+    let part = |byte| Delta {
+        changes: vec![(
+            "a".into(),
+            Change::File { mode: 0o644, offset: 0, bytes: vec![byte; 1 << 20], length: 1 << 20 },
+        )],
+    };
+    for number in 2..70 {
+        copy.write(version(number), Part::Change, 0, true, &part(number as u8)).unwrap();
+    }
+    assert!(
+        std::fs::metadata(work.path().join("log")).unwrap().len() < 10 << 20,
+        "it was settled in between"
+    );
+    let refused = (0..70).find_map(|at| copy.write(version(70), Part::Change, at, false, &part(0)).err());
+    assert!(matches!(refused, Some(Refused::TooLarge)));
+    assert!(matches!(copy.write(version(70), Part::Change, 3, true, &part(0)), Err(Refused::Gap(3))));
+    assert_eq!(copy.version(), Some(version(69)));
+    assert_eq!(seen(&copy.files().unwrap()), things(&[("a", file(vec![69; 1 << 20]))]));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn whenever_the_process_is_killed_a_second_copy_is_one_whole_version(
+        states in prop::collection::vec(any_things(), 2..5),
+        cut in any::<prop::sample::Index>(),
+        settle_at in any::<prop::sample::Index>(),
+        half_applied in any::<bool>(),
+    ) {
+        let (dir, work) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let mut copy = SecondCopy::open(work.path()).unwrap();
+        let (mut layout, mut before) = (None::<Layout>, Things::new());
+        let mut ends = vec![0];
+        let settle_at = settle_at.index(states.len());
+        for (number, things) in states.iter().enumerate() {
+            change(dir.path(), &before, things);
+            before = things.clone();
+            let image = Image::scan(dir.path(), layout.as_ref(), Reading::All).unwrap();
+            send(&mut copy, version(number as u64), &image, layout.as_ref());
+            layout = Some(image.layout().clone());
+            if number == settle_at {
+                copy.settle().unwrap();
+                ends = vec![0];
+            } else {
+                ends.push(std::fs::metadata(work.path().join("log")).unwrap().len());
+            }
+        }
+        // The log as a kill in the middle of a write leaves it.
+        let log = work.path().join("log");
+        let bytes = std::fs::read(&log).unwrap();
+        let kept = cut.index(bytes.len() + 1);
+        drop(copy);
+        std::fs::write(&log, &bytes[..kept]).unwrap();
+        if half_applied {
+            // Applied, but not marked: the log is applied once more.
+            let marker = std::fs::read(work.path().join("marker")).unwrap();
+            SecondCopy::open(work.path()).unwrap();
+            std::fs::write(work.path().join("marker"), marker).unwrap();
+            std::fs::write(&log, &bytes[..kept]).unwrap();
+        }
+        let mut copy = SecondCopy::open(work.path()).unwrap();
+        let complete = ends.iter().filter(|end| **end <= kept as u64 && **end > 0).count();
+        let first_in_log = states.len() - ends.iter().filter(|end| **end > 0).count();
+        let expected = first_in_log + complete - 1;
+        prop_assert_eq!(copy.version(), Some(version(expected as u64)));
+        prop_assert_eq!(&seen(&copy.files().unwrap()), &states[expected]);
+    }
+}

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 
 use super::table::MODE_MASK;
 use super::{StateError, path};
@@ -108,6 +108,19 @@ pub(super) fn erase(real: &Path) -> Result<(), StateError> {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StateError::io("remove", real)(error)),
         _ => Ok(()),
+    }
+}
+
+/// Puts a directory in the place of another, which is at the first one's place then; or in a place where nothing is.
+pub(super) fn exchange(from: &Path, to: &Path) -> Result<(), StateError> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE) {
+        Err(rustix::io::Errno::NOENT) => std::fs::rename(from, to).map_err(StateError::io("rename", from)),
+        // A file system without an exchange: the moment in between is a state that is missing, not a wrong one.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            erase(to)?;
+            std::fs::rename(from, to).map_err(StateError::io("rename", from))
+        }
+        other => other.map_err(|error| StateError::io("rename", from)(error.into())),
     }
 }
 
