@@ -142,9 +142,6 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// A workload to try things with: a counter. Example: pilothouse run counter --command "pilothouse demo-counter"
-    #[command(hide = true)]
-    DemoCounter,
     /// Compiles a component from stdin to stdout; the server runs this as a child.
     #[command(hide = true)]
     Compile,

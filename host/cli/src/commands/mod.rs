@@ -3,7 +3,6 @@
 mod bench;
 mod config;
 pub(crate) mod conform;
-mod counter;
 mod demo;
 mod events;
 mod failover;
@@ -34,7 +33,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => serve::run(args)?,
         Command::Demo { exit, listen, data_dir } => return demo::run(exit, listen, &data_dir),
-        Command::DemoCounter => counter::run()?,
         Command::Events { since, no_follow } => events::run(&client, since, no_follow, output)?,
         Command::Config(command) => config::run(&command)?,
         Command::Bench { requests, connections } => {

@@ -207,7 +207,7 @@ mod tests {
                 let first = Machine::new(policy, failures_max);
                 let (mut seen, mut open) = (BTreeSet::from([first]), vec![(first, Now(1_000))]);
                 while let Some((machine, now)) = open.pop() {
-                    let due_ms = machine.due().map_or(1, |due| due.since_ms(now));
+                    let due_ms = machine.due().map_or(STEADY_MS / 2, |due| due.since_ms(now));
                     for event in EVENTS {
                         for after_ms in [0, due_ms, STEADY_MS] {
                             let (mut next, then) = (machine, now.plus_ms(after_ms));
