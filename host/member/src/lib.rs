@@ -6,6 +6,8 @@
 
 pub mod component;
 pub mod driver;
+pub mod process;
+pub mod state;
 
 use std::path::PathBuf;
 
