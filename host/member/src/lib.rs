@@ -4,6 +4,7 @@
 //!
 //! Invariant: a reading that the system does not give is `None`, never zero. [`driver`] is the port of what runs workloads.
 
+pub mod component;
 pub mod driver;
 
 use std::path::PathBuf;

@@ -68,3 +68,14 @@ family!(
     "pilothouse:sdk-scaling/scaling-decision",
     "export_scaling_decision"
 );
+
+/// A world of its own, log included: agents export no lifecycle.
+pub mod agent {
+    wit_bindgen::generate!({
+        path: ["../../wit/host", "../../wit/agent"],
+        world: "pilothouse:agent/component",
+        pub_export_macro: true,
+        export_macro_name: "export_agent_interface",
+        generate_all,
+    });
+}

@@ -29,6 +29,7 @@
 //! without Wasm (see [`testing`]); exports exist for the wasm target only.
 
 mod about;
+pub mod agent;
 pub mod balancing;
 #[doc(hidden)]
 pub mod bindings;
