@@ -60,5 +60,9 @@ fn main() {
     agents.iter_mut().for_each(|agent| drop(say(agent, "add 1")));
     let (after, maps_after) = resident();
     let count = AGENTS as u64;
-    println!("{AGENTS} live agents of 64 KiB: {} bytes each, {} mappings", (after - before) / count, maps_after - maps);
+    println!(
+        "{AGENTS} live agents of 64 KiB: {} bytes each, {} mappings",
+        (after - before) / count,
+        maps_after - maps
+    );
 }

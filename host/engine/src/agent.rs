@@ -119,8 +119,8 @@ impl LoadedAgent {
     /// # Errors
     /// [`StartError`]
     pub fn start(&self, settings: &str, state: Option<&[u8]>) -> Result<Instance, StartError> {
-        let settings = settings::prepare(&self.description.settings_schema, settings)
-            .map_err(StartError::Settings)?;
+        let settings =
+            settings::prepare(&self.description.settings_schema, settings).map_err(StartError::Settings)?;
         let mut instance = Instance::make(self).map_err(StartError::Fault)?;
         instance.configure(&settings.iter().map(setting).collect::<Vec<_>>())?;
         if let Some(state) = state {

@@ -122,13 +122,17 @@ pub enum LoadError {
         found: String,
     },
     /// Is an agent that wants more than agents get.
-    #[error("it imports `{import}`, which agents do not get; they get pilothouse:host/log@0.1 and nothing else")]
+    #[error(
+        "it imports `{import}`, which agents do not get; they get pilothouse:host/log@0.1 and nothing else"
+    )]
     AgentImport {
         /// The import.
         import: String,
     },
     /// Is no agent of a known version.
-    #[error("it exports no agent interface that this host knows ({found}); export pilothouse:agent/agent@0.1.x")]
+    #[error(
+        "it exports no agent interface that this host knows ({found}); export pilothouse:agent/agent@0.1.x"
+    )]
     NoAgent {
         /// What it exports.
         found: String,

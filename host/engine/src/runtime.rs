@@ -57,7 +57,8 @@ impl Runtime {
         let mut linker = Linker::new(&engine);
         Base::add_to_linker::<SeatData, HasSelf<SeatData>>(&mut linker, |data| data).map_err(failed)?;
         let mut agent_linker = Linker::new(&engine);
-        Component::add_to_linker::<AgentData, HasSelf<AgentData>>(&mut agent_linker, |data| data).map_err(failed)?;
+        Component::add_to_linker::<AgentData, HasSelf<AgentData>>(&mut agent_linker, |data| data)
+            .map_err(failed)?;
         let ticker = Ticker::start(&engine).map_err(|error| StartError(error.to_string()))?;
         Ok(Self {
             engine,

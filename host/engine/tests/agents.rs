@@ -36,7 +36,10 @@ fn say(instance: &mut Instance, message: &str) -> String {
 #[test]
 fn a_state_goes_from_one_instance_to_the_next() {
     let counter = &*COUNTER;
-    assert_eq!((counter.description.name.as_str(), pilothouse_policies::AGENTS[0].name), ("counter", "counter"));
+    assert_eq!(
+        (counter.description.name.as_str(), pilothouse_policies::AGENTS[0].name),
+        ("counter", "counter")
+    );
     let mut first = counter.start("", None).unwrap();
     assert_eq!(say(&mut first, "add 5"), "5");
     let filled = ask(&mut first, "fill 65536", 0).unwrap();

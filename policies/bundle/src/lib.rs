@@ -49,7 +49,8 @@ mod tests {
             };
             for import in resolve.worlds[world].imports.keys() {
                 let name = resolve.name_world_key(import);
-                let offered = if policy.family == "agents" { "pilothouse:host/log@" } else { "pilothouse:host/" };
+                let offered =
+                    if policy.family == "agents" { "pilothouse:host/log@" } else { "pilothouse:host/" };
                 assert!(name.starts_with(offered), "{} imports {name}", policy.name);
             }
         }

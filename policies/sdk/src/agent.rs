@@ -112,7 +112,7 @@ macro_rules! export_agent {
             use $crate::bindings::agent::exports::pilothouse::agent::agent as wire;
 
             struct Export;
-            thread_local!(static AGENT: std::cell::RefCell<Option<$agent>> =
+    thread_local!(static AGENT: std::cell::RefCell<Option<$agent>> =
                 const { std::cell::RefCell::new(None) });
 
             impl wire::Guest for Export {
@@ -170,7 +170,7 @@ macro_rules! export_agent {
                 }
             }
 
-            $crate::bindings::agent::export_agent_interface!(Export with_types_in $crate::bindings::agent);
+    $crate::bindings::agent::export_agent_interface!(Export with_types_in $crate::bindings::agent);
         };
     };
 }

@@ -151,9 +151,8 @@ impl Instance {
     }
 
     pub(super) fn restore(&mut self, state: &[u8]) -> Result<(), StartError> {
-        let restored = self.call(SMALL_BYTES, |exports, store| {
-            exports.pilothouse_agent_agent().call_restore(store, state)
-        });
+        let restored = self
+            .call(SMALL_BYTES, |exports, store| exports.pilothouse_agent_agent().call_restore(store, state));
         let problem = |text: String| StartError::State(Fault::new(FaultKind::Failed, &text).detail);
         restored.map_err(StartError::Fault)?.map_err(problem)
     }
@@ -178,8 +177,7 @@ impl Instance {
 
     fn save(&mut self) -> Result<Vec<u8>, HandleError> {
         let most = self.budget.state_bytes.saturating_add(SMALL_BYTES);
-        let saved =
-            self.call(most, |exports, store| exports.pilothouse_agent_agent().call_save(store));
+        let saved = self.call(most, |exports, store| exports.pilothouse_agent_agent().call_save(store));
         let state = saved.map_err(HandleError::Fault)?;
         bounded("state", &state, self.budget.state_bytes)?;
         Ok(state)
@@ -235,8 +233,9 @@ fn bounded(what: &str, bytes: &[u8], most: usize) -> Result<(), HandleError> {
 }
 
 fn text(refusal: wire::Refusal) -> String {
-    let (wire::Refusal::BadMessage(mut text) | wire::Refusal::NotNow(mut text) | wire::Refusal::Other(mut text)) =
-        refusal;
+    let (wire::Refusal::BadMessage(mut text)
+    | wire::Refusal::NotNow(mut text)
+    | wire::Refusal::Other(mut text)) = refusal;
     let end = (0..=REFUSAL_BYTES_MAX.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
     text.truncate(end.unwrap_or(0));
     text

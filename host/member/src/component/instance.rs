@@ -133,9 +133,10 @@ impl Inner {
         if let Some(agent) = agent {
             return Ok(agent);
         }
-        let state = self.file.read().map_err(|error| {
-            DriverError::Failed(format!("its state cannot be read: {error}"))
-        })?;
+        let state = self
+            .file
+            .read()
+            .map_err(|error| DriverError::Failed(format!("its state cannot be read: {error}")))?;
         let agent = self.runtime.start(&self.component, state).map_err(|error| match error {
             AgentError::Unusable(problem) => DriverError::Unusable(problem),
             AgentError::Refused(problem) | AgentError::Broke(problem) => DriverError::Failed(problem),
@@ -275,7 +276,9 @@ impl Instance for Cell {
             queued?;
             match tokio::time::timeout(timeout, answer).await {
                 // Only a defect of the engine drops the sender: whether there was an effect is not known.
-                Ok(answered) => answered.unwrap_or_else(|_| Err(DriverError::Failed("it broke off".to_owned()))),
+                Ok(answered) => {
+                    answered.unwrap_or_else(|_| Err(DriverError::Failed("it broke off".to_owned())))
+                }
                 Err(_) => Err(DriverError::TimedOut(timeout)),
             }
         })

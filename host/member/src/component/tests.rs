@@ -132,7 +132,8 @@ async fn after_a_fault_the_next_message_finds_the_state_of_the_last_answer() {
     let world = world();
     let agent = world.start("a", "").await.unwrap();
     say(&agent, "x").await;
-    for (restarts, message, wanted) in [(1, "break", "trap: broken"), (2, "huge", "at most 4194304 are kept")] {
+    for (restarts, message, wanted) in [(1, "break", "trap: broken"), (2, "huge", "at most 4194304 are kept")]
+    {
         let Err(DriverError::Failed(problem)) = call(&agent, message).await else { panic!("{message}") };
         assert!(problem.contains(wanted), "{problem}");
         assert_eq!((say(&agent, "get").await.as_str(), world.state("a")), ("x", b"x".to_vec()), "{message}");

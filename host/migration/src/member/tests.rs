@@ -241,7 +241,8 @@ fn a_digest_is_passed_on_as_the_driver_found_it() {
 
 #[test]
 fn what_was_durable_comes_back_without_a_lease() {
-    let guards = [source(), after(source(), &[Task::Freeze]), after(Guard::new(member("b")), &[reserve(), STANDBY])];
+    let guards =
+        [source(), after(source(), &[Task::Freeze]), after(Guard::new(member("b")), &[reserve(), STANDBY])];
     for guard in guards {
         let recalled = Guard::recalled(guard.me.clone(), guard.kept(), Now(500));
         assert_eq!(recalled, guard.clone().restarted());

@@ -28,7 +28,9 @@ use tonic::{Request, Status};
 use super::convert::{
     call_out, from_member_out, replica_answer_in, replica_out, to_member_in, transfer_answer_in, transfer_out,
 };
-use super::message::{FromMember, PeerAnswer, PeerCall, ReplicaAnswer, ReplicaItem, ToMember, TransferAnswer, TransferItem};
+use super::message::{
+    FromMember, PeerAnswer, PeerCall, ReplicaAnswer, ReplicaItem, ToMember, TransferAnswer, TransferItem,
+};
 use super::port::{COMPONENT_BYTES_MAX, MESSAGE_BYTES_MAX};
 
 /// How long a connection may take to open.
@@ -125,8 +127,7 @@ impl Dialler {
             .initial_connection_window_size(CONNECTION_WINDOW);
         let tls = is_tls.then(|| Arc::clone(&self.tls));
         let connector = tower::service_fn(move |uri: Uri| open(uri, tls.clone()));
-        let unreachable =
-            |reason: String| LinkError::Unreachable { address: address.to_owned(), reason };
+        let unreachable = |reason: String| LinkError::Unreachable { address: address.to_owned(), reason };
         let opening = tokio::time::timeout(CONNECT_TIMEOUT, endpoint.connect_with_connector(connector));
         let channel = opening
             .await
@@ -195,7 +196,8 @@ impl Line {
         &self,
         outgoing: mpsc::Receiver<FromMember>,
     ) -> Result<impl Stream<Item = Result<ToMember, LinkError>> + Send + Unpin + use<>, LinkError> {
-        let mut client = MembersClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let mut client =
+            MembersClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let outgoing = ReceiverStream::new(outgoing).map(|message| from_member_out(&message));
         let answered = client.link(self.request(outgoing)).await;
         let incoming = answered.map_err(|status| self.failed(&status))?.into_inner();
@@ -212,13 +214,17 @@ impl Line {
     /// [`LinkError`].
     pub async fn fetch_component(&self, digest: Digest) -> Result<Vec<u8>, LinkError> {
         let digest = digest.0.iter().map(|byte| format!("{byte:02x}")).collect();
-        let mut client = MembersClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let mut client =
+            MembersClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let request = self.request(wire::FetchComponentRequest { digest });
-        let mut pieces = client.fetch_component(request).await.map_err(|status| self.failed(&status))?.into_inner();
+        let mut pieces =
+            client.fetch_component(request).await.map_err(|status| self.failed(&status))?.into_inner();
         let mut bytes = Vec::new();
         while let Some(piece) = pieces.message().await.map_err(|status| self.failed(&status))? {
             if bytes.len() + piece.bytes.len() > COMPONENT_BYTES_MAX {
-                return Err(LinkError::Ended(format!("the component is longer than {COMPONENT_BYTES_MAX} bytes")));
+                return Err(LinkError::Ended(format!(
+                    "the component is longer than {COMPONENT_BYTES_MAX} bytes"
+                )));
             }
             bytes.extend_from_slice(&piece.bytes);
         }

@@ -19,12 +19,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::convert::{
-    call_in, replica_answer_out, replica_in, transfer_answer_out, transfer_in,
-};
-use super::message::{
-    PeerAnswer, PeerCall, ReplicaAnswer, ReplicaItem, TransferAnswer, TransferItem,
-};
+use super::convert::{call_in, replica_answer_out, replica_in, transfer_answer_out, transfer_in};
+use super::message::{PeerAnswer, PeerCall, ReplicaAnswer, ReplicaItem, TransferAnswer, TransferItem};
 
 /// Largest message, bytes: the manifest of the largest state.
 pub const MESSAGE_BYTES_MAX: usize = 9 << 20;
@@ -99,7 +95,10 @@ impl Peers for Calls {
     type TransferStream = Answers<wire::TransferAnswer>;
     type ReplicateStream = Answers<wire::ReplicaAnswer>;
 
-    async fn call(&self, request: Request<wire::CallRequest>) -> Result<Response<wire::CallResponse>, Status> {
+    async fn call(
+        &self,
+        request: Request<wire::CallRequest>,
+    ) -> Result<Response<wire::CallResponse>, Status> {
         let answer = self.port.call(call_in(request.into_inner())?).await.map_err(|refused| {
             let text = refused.to_string();
             match refused {
@@ -115,7 +114,8 @@ impl Peers for Calls {
 
     async fn logs(&self, request: Request<wire::LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
         let wire::LogsRequest { workload, tail, follow } = request.into_inner();
-        let name = AgentName::parse(&workload).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let name =
+            AgentName::parse(&workload).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let (to, lines) = mpsc::channel(WAITING_MAX);
         if !self.port.logs(&name, tail as usize, follow, to) {
             return Err(Status::not_found(format!("`{name}` does not run here")));

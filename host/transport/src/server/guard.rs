@@ -33,15 +33,13 @@ pub(super) struct Guard {
 
 /// Everything behind a host's port.
 pub(super) fn router(plane: Arc<dyn ControlPlane>, body_bytes_max: usize) -> Router {
-    grpc::routes(Arc::clone(&plane))
-        .merge(rest::routes(plane, body_bytes_max))
+    grpc::routes(Arc::clone(&plane)).merge(rest::routes(plane, body_bytes_max))
 }
 
 /// Routes behind their guard.
 pub(super) fn guarded(routes: Router, guard: Guard) -> Router {
     let guard = Arc::new(guard);
-    routes
-        .layer(axum::middleware::from_fn(move |request, next| pass(Arc::clone(&guard), request, next)))
+    routes.layer(axum::middleware::from_fn(move |request, next| pass(Arc::clone(&guard), request, next)))
 }
 
 async fn pass(guard: Arc<Guard>, request: Request<Body>, next: Next) -> Response {

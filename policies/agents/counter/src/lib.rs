@@ -84,7 +84,10 @@ impl Counter {
         let text = std::str::from_utf8(message).map_err(|_| unknown())?.trim();
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
         let outside = |most: u32| {
-            Refusal::BadMessage(format!("`{word}` takes a whole number, at most {most}, not `{}`", rest.escape_debug()))
+            Refusal::BadMessage(format!(
+                "`{word}` takes a whole number, at most {most}, not `{}`",
+                rest.escape_debug()
+            ))
         };
         match word {
             "get" if rest.is_empty() => Ok(Command::Get),

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use pilothouse_trust::SIGNATURE_BYTES_MAX;
 
-use crate::files;
 use crate::args::trust::TrustCommand;
+use crate::files;
 use crate::output::Report;
 
 pub(super) fn run(command: TrustCommand) -> anyhow::Result<Report> {

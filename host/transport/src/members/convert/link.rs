@@ -8,8 +8,8 @@ use super::order::{order_in, order_out, reply_in, reply_out};
 use super::spec::{condition_in, condition_out, job_in, job_out};
 use super::{Wrong, label_if_any, member, member_if_any, needed, room_in, room_out, text, workload, wrong};
 use crate::members::message::{
-    Answer, Assign, Exception, FromMember, Halt, Held, HeldRole, Heartbeat, Hello, MachineLoad, News, ReplicaGranted,
-    ReplicaPlace, ReplicaReport, StartFrom, ToMember, Welcome,
+    Answer, Assign, Exception, FromMember, Halt, Heartbeat, Held, HeldRole, Hello, MachineLoad, News,
+    ReplicaGranted, ReplicaPlace, ReplicaReport, StartFrom, ToMember, Welcome,
 };
 
 /// Reads what a member says; `from` is whose link it is (of a hello: ignored).
@@ -91,8 +91,15 @@ pub fn to_member_in(message: wire::ToMember) -> Result<ToMember, Wrong> {
             ToMember::Halt(Halt { workload: workload(&name)?, epoch, erase })
         }
         Item::Replica(granted) => {
-            let wire::ReplicaGranted { workload: name, epoch, replica, number, next_member, next_endpoint, next_ticket } =
-                granted;
+            let wire::ReplicaGranted {
+                workload: name,
+                epoch,
+                replica,
+                number,
+                next_member,
+                next_endpoint,
+                next_ticket,
+            } = granted;
             ToMember::Replica(ReplicaGranted {
                 workload: workload(&name)?,
                 epoch,
@@ -109,11 +116,13 @@ pub fn to_member_in(message: wire::ToMember) -> Result<ToMember, Wrong> {
 pub fn to_member_out(message: &ToMember) -> wire::ToMember {
     use wire::to_member::Item;
     let item = match message {
-        ToMember::Welcome(Welcome { heartbeat_interval_ms, lease_ms, host }) => Item::Welcome(wire::Welcome {
-            heartbeat_interval_ms: *heartbeat_interval_ms,
-            lease_ms: *lease_ms,
-            host_id: host.clone(),
-        }),
+        ToMember::Welcome(Welcome { heartbeat_interval_ms, lease_ms, host }) => {
+            Item::Welcome(wire::Welcome {
+                heartbeat_interval_ms: *heartbeat_interval_ms,
+                lease_ms: *lease_ms,
+                host_id: host.clone(),
+            })
+        }
         ToMember::Answer(Answer { sent_at_ms, exceptions }) => Item::Answer(wire::HeartbeatAnswer {
             sent_at_ms: *sent_at_ms,
             exceptions: exceptions.iter().map(exception_out).collect(),
@@ -225,7 +234,8 @@ fn load_out(load: MachineLoad) -> wire::Load {
 }
 
 fn held_in(held: wire::Held) -> Result<Held, Wrong> {
-    let wire::Held { workload: name, epoch, role, spec_version, condition, state_bytes, dirty_bytes_per_s } = held;
+    let wire::Held { workload: name, epoch, role, spec_version, condition, state_bytes, dirty_bytes_per_s } =
+        held;
     let role = match wire::HeldRole::try_from(role) {
         Ok(wire::HeldRole::Reserved) => HeldRole::Reserved,
         Ok(wire::HeldRole::Standby) => HeldRole::Standby,

@@ -14,7 +14,8 @@ use crate::members::message::Ordered;
 
 fn key_in(key: Option<wire::OrderKey>) -> Result<Key, Wrong> {
     let wire::OrderKey { migration, step, entry, number } = needed("key", key)?;
-    let step = Step::parse(&step).ok_or_else(|| wrong("key.step", format!("`{}` is no step", step.escape_debug())))?;
+    let step = Step::parse(&step)
+        .ok_or_else(|| wrong("key.step", format!("`{}` is no step", step.escape_debug())))?;
     Ok(Key { migration: MigrationId(migration), step, attempt: Attempt { entry, number } })
 }
 
@@ -24,7 +25,8 @@ fn key_out(key: Key) -> Option<wire::OrderKey> {
 }
 
 pub(super) fn order_in(order: wire::Order) -> Result<Ordered, Wrong> {
-    let wire::Order { key, workload: name, epoch, task, spec, spec_version, source, target_endpoint, ticket } = order;
+    let wire::Order { key, workload: name, epoch, task, spec, spec_version, source, target_endpoint, ticket } =
+        order;
     let task = task_in(needed("task", task)?)?;
     let target = match ticket {
         None => None,

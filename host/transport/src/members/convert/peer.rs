@@ -9,8 +9,8 @@ use super::order::{ticket_in, ticket_out};
 use super::spec::{job_in, job_out};
 use super::{Wrong, bytes32, member, needed, workload, wrong};
 use crate::members::message::{
-    PeerCall, ReplicaAnswer, ReplicaChange, ReplicaFile, ReplicaItem, ReplicaOpen, ReplicaWrite, TransferAnswer,
-    TransferItem,
+    PeerCall, ReplicaAnswer, ReplicaChange, ReplicaFile, ReplicaItem, ReplicaOpen, ReplicaWrite,
+    TransferAnswer, TransferItem,
 };
 
 pub(crate) fn call_in(call: wire::CallRequest) -> Result<PeerCall, Wrong> {
@@ -159,5 +159,10 @@ pub(crate) fn replica_answer_in(answer: wire::ReplicaAnswer) -> Result<ReplicaAn
 
 pub(crate) fn replica_answer_out(answer: ReplicaAnswer) -> wire::ReplicaAnswer {
     let ReplicaAnswer { workload, epoch, version, refused } = answer;
-    wire::ReplicaAnswer { workload: workload.to_string(), epoch, version, refused: refused.unwrap_or_default() }
+    wire::ReplicaAnswer {
+        workload: workload.to_string(),
+        epoch,
+        version,
+        refused: refused.unwrap_or_default(),
+    }
 }

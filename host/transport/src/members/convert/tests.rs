@@ -26,7 +26,9 @@ fn name() -> AgentName {
     AgentName::parse("team/counter").unwrap()
 }
 
-fn one_of<T: Clone + std::fmt::Debug + 'static>(all: impl IntoIterator<Item = T>) -> impl Strategy<Value = T> {
+fn one_of<T: Clone + std::fmt::Debug + 'static>(
+    all: impl IntoIterator<Item = T>,
+) -> impl Strategy<Value = T> {
     proptest::sample::select(all.into_iter().collect::<Vec<_>>())
 }
 
@@ -40,10 +42,16 @@ fn a_room() -> impl Strategy<Value = Resources> {
 }
 
 fn a_process() -> impl Strategy<Value = Process> {
-    let probes = [Probe::Tcp, Probe::Http { path: "/up".into() }, Probe::Command(vec!["true".into(), "1".into()])];
+    let probes =
+        [Probe::Tcp, Probe::Http { path: "/up".into() }, Probe::Command(vec!["true".into(), "1".into()])];
     let hooks = [Hook::Signal("USR1".into()), Hook::Http { path: "/save".into() }];
     let health = proptest::option::of((one_of(probes), 1..9_u64, 1..9_u64, 1..9_u32).prop_map(
-        |(probe, interval_ms, timeout_ms, failures_max)| HealthCheck { probe, interval_ms, timeout_ms, failures_max },
+        |(probe, interval_ms, timeout_ms, failures_max)| HealthCheck {
+            probe,
+            interval_ms,
+            timeout_ms,
+            failures_max,
+        },
     ));
     let checkpoint = proptest::option::of(
         (one_of(hooks), 1..9_u64).prop_map(|(hook, timeout_ms)| Checkpoint { hook, timeout_ms }),
@@ -99,8 +107,12 @@ fn a_task() -> impl Strategy<Value = Task> {
     ];
     prop_oneof![
         (a_room(), any::<u64>()).prop_map(|(resources, hold_ms)| Task::Reserve { resources, hold_ms }),
-        any::<(u32, bool, bool)>()
-            .prop_map(|(round, last, compress)| Task::Send { to: id("b"), round, last, compress }),
+        any::<(u32, bool, bool)>().prop_map(|(round, last, compress)| Task::Send {
+            to: id("b"),
+            round,
+            last,
+            compress
+        }),
         from.prop_map(Task::StartStandby),
         any::<u64>().prop_map(|lease_ms| Task::Verify { lease_ms }),
         one_of([Task::Freeze, Task::Activate, Task::Stop, Task::Release, Task::Resume, Task::Abort]),
@@ -177,19 +189,21 @@ fn a_held() -> impl Strategy<Value = Held> {
 fn a_hello() -> impl Strategy<Value = Hello> {
     let kind = one_of([MemberKind::Cluster, MemberKind::Node, MemberKind::Orchestrator]);
     let label = one_of([None, Some(Label::parse("eu-1").unwrap())]);
-    (kind, label, a_room(), any::<u64>(), any::<u32>()).prop_map(|(kind, label, room, boot, capacity)| Hello {
-        member: id("m-1"),
-        boot,
-        endpoint: "127.0.0.1:1".into(),
-        hostname: "box".into(),
-        region: label.clone(),
-        zone: label.clone(),
-        kind,
-        capabilities: label.into_iter().collect(),
-        capacity,
-        room,
-        drivers: ["process".to_owned()].into(),
-        labels: BTreeMap::from([("rack".into(), "7".into())]),
+    (kind, label, a_room(), any::<u64>(), any::<u32>()).prop_map(|(kind, label, room, boot, capacity)| {
+        Hello {
+            member: id("m-1"),
+            boot,
+            endpoint: "127.0.0.1:1".into(),
+            hostname: "box".into(),
+            region: label.clone(),
+            zone: label.clone(),
+            kind,
+            capabilities: label.into_iter().collect(),
+            capacity,
+            room,
+            drivers: ["process".to_owned()].into(),
+            labels: BTreeMap::from([("rack".into(), "7".into())]),
+        }
     })
 }
 
@@ -209,7 +223,8 @@ fn from_member() -> impl Strategy<Value = FromMember> {
         a_hello().prop_map(FromMember::Hello),
         (any::<u64>(), load, proptest::collection::vec(a_held(), 0..4))
             .prop_map(|(sent_at_ms, load, held)| FromMember::Heartbeat(Heartbeat { sent_at_ms, load, held })),
-        (reply, proptest::option::of(a_ticket())).prop_map(|(reply, ticket)| FromMember::Reply(reply, ticket)),
+        (reply, proptest::option::of(a_ticket()))
+            .prop_map(|(reply, ticket)| FromMember::Reply(reply, ticket)),
         (somebody(), any::<[u64; 2]>()).prop_map(|(synced, [epoch, number])| {
             FromMember::Replica(ReplicaReport { workload: name(), epoch, synced, number })
         }),
@@ -220,23 +235,28 @@ fn from_member() -> impl Strategy<Value = FromMember> {
 }
 
 fn to_member() -> impl Strategy<Value = ToMember> {
-    let exception = (somebody(), any::<([u64; 2], bool)>()).prop_map(|(owner, ([epoch, lease_ms], settled))| {
-        Exception { workload: name(), owner, epoch, settled, lease_ms }
-    });
+    let exception =
+        (somebody(), any::<([u64; 2], bool)>()).prop_map(|(owner, ([epoch, lease_ms], settled))| Exception {
+            workload: name(),
+            owner,
+            epoch,
+            settled,
+            lease_ms,
+        });
     let target =
         proptest::option::of(a_ticket().prop_map(|(ticket, code)| ("127.0.0.1:2".to_owned(), ticket, code)));
-    let ordered = (a_key(), any::<u64>(), a_task(), proptest::option::of(a_job()), somebody(), target).prop_map(
-        |(key, epoch, task, job, source, target)| Ordered {
+    let ordered = (a_key(), any::<u64>(), a_task(), proptest::option::of(a_job()), somebody(), target)
+        .prop_map(|(key, epoch, task, job, source, target)| Ordered {
             order: Order { key, workload: name(), epoch, task },
             job,
             source,
             target,
-        },
-    );
+        });
     let from = one_of([StartFrom::Nothing, StartFrom::LastKnown]);
-    let assign = (any::<[u64; 2]>(), a_job(), from, a_place()).prop_map(
-        |([epoch, lease_ms], job, from, replica)| Assign { workload: name(), epoch, job, from, replica, lease_ms },
-    );
+    let assign =
+        (any::<[u64; 2]>(), a_job(), from, a_place()).prop_map(|([epoch, lease_ms], job, from, replica)| {
+            Assign { workload: name(), epoch, job, from, replica, lease_ms }
+        });
     prop_oneof![
         any::<[u64; 2]>().prop_map(|[heartbeat_interval_ms, lease_ms]| {
             ToMember::Welcome(Welcome { heartbeat_interval_ms, lease_ms, host: "h".into() })
@@ -245,8 +265,11 @@ fn to_member() -> impl Strategy<Value = ToMember> {
             .prop_map(|(sent_at_ms, exceptions)| ToMember::Answer(Answer { sent_at_ms, exceptions })),
         ordered.prop_map(|ordered| ToMember::Order(Box::new(ordered))),
         assign.prop_map(|assign| ToMember::Assign(Box::new(assign))),
-        any::<(u64, bool)>()
-            .prop_map(|(epoch, erase)| ToMember::Halt(Halt { workload: name(), epoch, erase })),
+        any::<(u64, bool)>().prop_map(|(epoch, erase)| ToMember::Halt(Halt {
+            workload: name(),
+            epoch,
+            erase
+        })),
         (somebody(), any::<[u64; 2]>(), a_place()).prop_map(|(replica, [epoch, number], next)| {
             ToMember::Replica(ReplicaGranted { workload: name(), epoch, replica, number, next })
         }),
