@@ -34,6 +34,7 @@ const FILES: &[(&str, &str)] = files![
     "routing-bills",
     "azure-drift",
     "seattle",
+    "seattle-late",
     "scaling-daily",
     "scaling-step",
     "scaling-spikes",
