@@ -1,5 +1,6 @@
 //! Keys and signatures: made by the command line, believed by a server for some slots, revoked, never downgraded.
 
+use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Command;
 
@@ -56,11 +57,11 @@ fn a_secret_key_is_for_its_owner_alone_and_never_overwritten() {
     workshop.component("mine.wasm", "0.2.0");
     let sign = ["policy", "sign", "mine.wasm", "--key", "ci.key"];
     for mode in [0o640, 0o604, 0o620] {
-        std::fs::set_permissions(workshop.path("ci.key"), PermissionsExt::from_mode(mode)).unwrap();
+        std::fs::set_permissions(workshop.path("ci.key"), Permissions::from_mode(mode)).unwrap();
         workshop.refused(&sign, &["others may read", "chmod 600 ci.key"]);
     }
     std::fs::write(workshop.path("not.key"), "nothing").unwrap();
-    std::fs::set_permissions(workshop.path("not.key"), PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::set_permissions(workshop.path("not.key"), Permissions::from_mode(0o600)).unwrap();
     workshop.refused(&["policy", "sign", "mine.wasm", "--key", "not.key"], &["not.key is not a secret key"]);
     assert!(!workshop.path("mine.wasm.sig").exists());
 }

@@ -1,8 +1,10 @@
-//! What runs on a member. Today: the probe that reads this machine's own load.
+//! What runs on a member: the probe that reads this machine's own load, and what runs and keeps workloads.
 //!
 //! operating system -> [`Probe::read`] -> `LoadReport` -> the registry, as from any other member
+//! specification -> [`driver`] ([`process`], [`component`]) -> state directory -> [`state`]: images, deltas, second copies
 //!
-//! Invariant: a reading that the system does not give is `None`, never zero. [`driver`] is the port of what runs workloads.
+//! Invariant: a reading that the system does not give is `None`, never zero. Ownership, leases and the way of state between
+//! members are not here.
 
 pub mod component;
 pub mod driver;

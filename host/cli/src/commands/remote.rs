@@ -8,7 +8,6 @@ use crate::args::{
     ClusterCommand, Command, GroupCommand, NodeCommand, PolicyCommand, ScaleCommand, SlotCommand,
 };
 use crate::client::Client;
-use crate::files;
 use crate::output::{Report, text};
 
 const CLUSTERS: &[(&str, &str)] = &[

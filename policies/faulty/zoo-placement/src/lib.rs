@@ -97,7 +97,8 @@ mod tests {
     fn as_built_it_takes_the_most_free() {
         let member = |free| Member::default().with(Column::CpuMillisFree, free);
         let mut world: World<Zoo> = placing(&[]).unwrap().member(member(10.0)).member(member(90.0));
-        let ranked = world.rank_placement(Resources::default(), 1, 1).unwrap();
+        let needs = Resources { cpu_millis: 1, memory_mib: 0, storage_mib: 0, accelerator_millis: 0 };
+        let ranked = world.rank_placement(needs, 1, 1).unwrap();
         assert_eq!(ranked[0].row, 1);
     }
 }

@@ -54,7 +54,7 @@ fn turn(args: &DevArgs, client: &Client, slot: &str) -> anyhow::Result<String> {
     let (_, about) = build::report(&project, &made).into_parts();
     let bytes = std::fs::read(project.component()).context("the component is gone")?;
     let answer = client
-        .upload(&format!("/api/v1/policies?activate={slot}"), &bytes)
+        .upload(&format!("/api/v1/policies?activate={slot}"), &bytes, None)
         .context("it was built, but the server did not take it")?;
     let loaded = answer.get("policy").unwrap_or(&answer);
     Ok(format!("{about}\n  live in {slot} as {} {}", text(loaded, "name"), text(loaded, "version")))
