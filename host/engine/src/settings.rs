@@ -31,7 +31,7 @@ pub fn prepare(schema: &str, text: &str) -> Result<Vec<Setting>, Vec<SettingProb
     let problems: Vec<_> = validator
         .iter_errors(&document)
         .take(PROBLEMS_MAX)
-        .map(|error| problem(&dotted(&error.instance_path().to_string()), &error.to_string()))
+        .map(|error| problem(&place(&error), &error.to_string()))
         .collect();
     if !problems.is_empty() {
         return Err(problems);
@@ -50,6 +50,19 @@ pub(crate) fn validator(schema: &str) -> Result<jsonschema::Validator, String> {
 
 fn problem(path: &str, text: &str) -> SettingProblem {
     SettingProblem { path: path.to_owned(), problem: text.chars().take(300).collect() }
+}
+
+/// Where an error is; that of an unknown setting is at the setting, not at what it stands in.
+fn place(error: &jsonschema::ValidationError<'_>) -> String {
+    let path = dotted(&error.instance_path().to_string());
+    let jsonschema::error::ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() else {
+        return path;
+    };
+    match unexpected.first() {
+        Some(key) if path.is_empty() => key.clone(),
+        Some(key) => format!("{path}.{key}"),
+        None => path,
+    }
 }
 
 /// `/weights/latency` -> `weights.latency`
@@ -111,7 +124,7 @@ mod tests {
             ("", Ok(vec![])),
             (r#"{"choices":3,"w":{"a":0.5,"b":[true,"x"]}}"#, Ok(vec!["choices", "w.a", "w.b.0", "w.b.1"])),
             (r#"{"choices":1}"#, Err(vec!["choices"])),
-            (r#"{"chioces":2}"#, Err(vec![""])),
+            (r#"{"chioces":2}"#, Err(vec!["chioces"])),
             ("[]", Err(vec![""])),
             ("{", Err(vec![""])),
         ] {

@@ -22,6 +22,7 @@ pub(super) struct Group {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Process {
     pid: Pid,
+    parent: i32,
     group: i32,
     state: u8,
 }
@@ -29,6 +30,10 @@ struct Process {
 impl Process {
     const fn is_dead(self) -> bool {
         matches!(self.state, b'Z' | b'X')
+    }
+
+    const fn is_stopped(self) -> bool {
+        matches!(self.state, b'T' | b't')
     }
 }
 
@@ -79,15 +84,21 @@ pub(super) fn kill_marked(marks: &[&str]) -> usize {
     marked.len()
 }
 
-/// Whether every thread of these processes stands still or has ended.
+/// Whether every thread of these processes stands still or has ended. One that waits uninterruptibly for a child that stands
+/// still (`vfork` returns when the child has begun its program) cannot go on before that one does.
 pub(super) fn all_stopped(pids: &[Pid]) -> bool {
+    let stopped: Vec<Process> =
+        pids.iter().filter_map(|pid| look(*pid)).filter(|it| it.is_stopped()).collect();
+    let waits_for_child = |pid: Pid| stopped.iter().any(|child| child.parent == pid.as_raw_nonzero().get());
     pids.iter().all(|pid| {
         let threads = std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()));
         threads.into_iter().flatten().flatten().all(|thread| {
-            std::fs::read(thread.path().join("stat"))
-                .ok()
-                .and_then(|stat| parse(*pid, &stat))
-                .is_none_or(|process| matches!(process.state, b'T' | b't') || process.is_dead())
+            std::fs::read(thread.path().join("stat")).ok().and_then(|stat| parse(*pid, &stat)).is_none_or(
+                |thread| {
+                    let waits = thread.state == b'D' && waits_for_child(*pid);
+                    waits || thread.is_stopped() || thread.is_dead()
+                },
+            )
         })
     })
 }
@@ -96,8 +107,12 @@ fn processes() -> impl Iterator<Item = Process> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| {
         let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
-        parse(pid, &std::fs::read(entry.path().join("stat")).ok()?)
+        look(pid)
     })
+}
+
+fn look(pid: Pid) -> Option<Process> {
+    parse(pid, &std::fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?)
 }
 
 /// `pid (name) state parent group …`; the name may contain anything.
@@ -106,8 +121,9 @@ fn parse(pid: Pid, stat: &[u8]) -> Option<Process> {
     let rest = std::str::from_utf8(stat.get(behind + 1..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
     let state = *fields.next()?.as_bytes().first()?;
-    let group = fields.nth(1)?.parse().ok()?;
-    Some(Process { pid, group, state })
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    Some(Process { pid, parent, group, state })
 }
 
 fn has_mark(pid: Pid, marks: &[&str]) -> bool {
@@ -129,6 +145,7 @@ mod tests {
     fn a_name_that_looks_like_a_state_does_not_confuse() {
         let pid = Pid::from_raw(7).unwrap();
         let read = |stat: &str| parse(pid, stat.as_bytes()).map(|process| (process.state, process.group));
+        assert_eq!(parse(pid, b"7 (a b) D 1 7 7 0").map(|process| process.parent), Some(1));
         assert_eq!(read("7 (a) R 1) Z 1 7 7 0"), Some((b'Z', 7)));
         assert_eq!(read("7 (sh) T 1 42 7 0 -1"), Some((b'T', 42)));
         for stat in ["", "7 (sh", "7 (sh)", "7 (sh) R", "7 (sh) R 1 x"] {

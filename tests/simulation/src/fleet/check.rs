@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pilothouse_core::failover::Planned;
 use pilothouse_core::id::{AgentName, MemberId};
 use pilothouse_core::member::Resources;
 use pilothouse_state::detection::Presence;
@@ -28,7 +29,9 @@ pub(super) struct Checker {
     /// Dead, and since when.
     pub(super) dead: BTreeMap<MemberId, u64>,
     /// Changes of owner under way.
-    pub(super) committing: BTreeSet<AgentName>,
+    pub(super) committing: BTreeMap<AgentName, MemberId>,
+    /// Changes of owner whose reservation was refused: they come to nothing.
+    pub(super) void: BTreeSet<(AgentName, MemberId)>,
     /// Unassigned on purpose.
     pub(super) retired: BTreeSet<(AgentName, u64)>,
     pub(super) late_confirmations: u64,
@@ -60,9 +63,29 @@ impl Checker {
         Ok(())
     }
 
+    /// A change of owner is commanded; whether no other of the workload is under way.
+    pub(super) fn is_alone(&mut self, planned: &Planned) -> bool {
+        let Planned { workload, to, .. } = planned;
+        let is_void = |void: &BTreeSet<_>, to: &MemberId| void.contains(&(workload.clone(), to.clone()));
+        if is_void(&self.void, to) {
+            return true;
+        }
+        let before = self.committing.insert(workload.clone(), to.clone());
+        before.is_none_or(|before| is_void(&self.void, &before))
+    }
+
+    /// A change of owner without its reservation was passed over.
+    pub(super) fn came_to_nothing(&mut self, workload: AgentName, to: MemberId) {
+        if self.committing.get(&workload) == Some(&to) {
+            self.committing.remove(&workload);
+        }
+        self.void.remove(&(workload, to));
+    }
+
     pub(super) fn crashed(&mut self) {
         self.dead.clear();
         self.committing.clear();
+        self.void.clear();
     }
 
     pub(super) fn effect(&mut self, agent: &AgentName, member: &MemberId, epoch: u64) -> Checked {

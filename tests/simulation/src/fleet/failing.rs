@@ -138,8 +138,7 @@ impl World {
             run.note(format_args!("failover: {command:?}"));
             if let Command::Commit(planned) = &command {
                 ensure!(!self.host.braked, BRAKE, "{planned:?}");
-                let alone = self.checker.committing.insert(planned.workload.clone());
-                ensure!(alone, "I1 one change of owner at a time", "{planned:?}");
+                ensure!(self.checker.is_alone(planned), "I1 one change of owner at a time", "{planned:?}");
             }
             match command {
                 Command::Journal(entry) => self.durable.write(Write::Journaled(id, entry)),
@@ -208,13 +207,14 @@ impl World {
         let until = self.now(run).plus_ms(HOLD_MS);
         match commit::reserve(&mut self.host.registry, &mut self.host.ledger, &member, &terms, until) {
             Ok(held) => {
+                self.checker.void.remove(&(workload.clone(), member.clone()));
                 let before = self.host.reserved.insert((workload, member), held.id);
                 ensure!(before.is_none(), "I5 a reservation is made once", "{before:?} was held already");
                 Ok(())
             }
             Err(_) => {
                 run.count("failover: not reserved");
-                self.checker.committing.remove(&workload);
+                self.checker.void.insert((workload.clone(), member));
                 self.failover_told(run, Told::Refused { workload })
             }
         }
@@ -232,6 +232,7 @@ impl World {
         let Planned { workload, epoch, to, .. } = planned;
         if !self.host.reserved.contains_key(&(workload.clone(), to.clone())) {
             run.count("failover: void commit");
+            self.checker.came_to_nothing(workload, to);
             return Ok(());
         }
         let held = self.host.ledger.get(&workload).map(|held| held.epoch);

@@ -173,7 +173,7 @@ mod tests {
             (manifest(|it| it["layers"] = json!([])), "0 layers"),
             (manifest(|it| it["layers"] = json!([it["layers"][0], it["layers"][0]])), "2 layers"),
             (manifest(|it| it["layers"][0]["mediaType"] = "application/gzip\u{1b}".into()), r"gzip\u{1b}"),
-            (manifest(|it| it["layers"][0]["size"] = (4_u64 << 30).into()), "at most 4194304"),
+            (manifest(|it| it["layers"][0]["size"] = (4_u64 << 30).into()), "at most 33554432"),
             (manifest(|it| it["layers"][0]["size"] = (-1).into()), "not a manifest"),
             (manifest(|it| it["layers"][0]["digest"] = "sha256:../../x".into()), "digest is none"),
             (manifest(|it| it["annotations"][SIGNATURE] = "x".repeat(9_000).into()), "more than 8192"),
