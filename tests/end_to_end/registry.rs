@@ -242,7 +242,7 @@ fn references_that_are_none_are_refused_before_anybody_is_asked() {
     workshop.refused(&["policy", "pull", "localhost:1/a:1"], &["localhost:1", "does not answer"]);
 }
 
-/// Serves one answer to every connection, then closes it.
+/// Serves one answer to every connection, by the request in lower case, then closes it.
 fn hostile(answer: impl Fn(&mut TcpStream, &str) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -251,9 +251,8 @@ fn hostile(answer: impl Fn(&mut TcpStream, &str) + Send + 'static) -> String {
             let Ok(mut stream) = stream else { break };
             let mut request = [0; 4_096];
             let read = stream.read(&mut request).unwrap_or_default();
-            let line =
-                String::from_utf8_lossy(&request[..read]).lines().next().unwrap_or_default().to_owned();
-            answer(&mut stream, &line);
+            let head = String::from_utf8_lossy(&request[..read]).to_ascii_lowercase();
+            answer(&mut stream, &head);
         }
     });
     address
@@ -301,10 +300,34 @@ fn registries_that_stall_flood_or_lead_astray_are_left() {
     pull(&hostile(move |stream, _| respond(stream, demand, b"")), &["--username and --password"]);
 
     workshop.component("mine.wasm", "0.2.0");
-    let elsewhere = |stream: &mut TcpStream, line: &str| match line.starts_with("POST") {
+    let elsewhere = |stream: &mut TcpStream, line: &str| match line.starts_with("post") {
         true => respond(stream, "202 Accepted\r\nLocation: http://127.0.0.2:1/upload", b""),
         false => respond(stream, "404 Not Found", b""),
     };
     let reference = format!("{}/a:1", hostile(elsewhere));
     workshop.refused(&["policy", "push", "mine.wasm", &reference], &["another host"]);
+}
+
+#[test]
+fn a_token_is_got_with_the_password_and_shown_instead_of_it() {
+    // ann:secret
+    const OWN: &str = "authorization: basic yw5uonnly3jlda==";
+    let token = |stream: &mut TcpStream, head: &str| {
+        let host = head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+        match (head.starts_with("get /token?service=r&scope=pull "), head.contains(OWN)) {
+            (true, true) => respond(stream, "200 OK", br#"{"token": "t-1"}"#),
+            (false, false) if head.contains("authorization: bearer t-1") => {
+                respond(stream, "404 Not Found", br#"{"errors": [{"message": "manifest unknown"}]}"#);
+            }
+            (false, false) => {
+                let realm = format!("Bearer realm=\"http://{host}/token\",service=\"r\",scope=\"pull\"");
+                respond(stream, &format!("401 Unauthorized\r\nWWW-Authenticate: {realm}"), b"");
+            }
+            _ => respond(stream, "400 Bad Request", b""),
+        }
+    };
+    let reference = format!("{}/a:1", hostile(token));
+    let ask = ["policy", "pull", &reference, "--username", "ann", "--password", "secret"];
+    Workshop::new().refused(&ask, &["answered 404", "manifest unknown"]);
+    Workshop::new().refused(&ask[..5], &["--username and --password"]);
 }
