@@ -120,7 +120,8 @@ impl Slots {
 
     /// Sees to it that a slot does not go back to what only revoked keys signed: neither by hand nor by itself.
     pub(super) fn forget_distrusted(&self, slot: &mut Managed) -> Aftermath {
-        let previous = slot.machine.previous().map(|previous| (previous.id.component, self.standing(previous)));
+        let previous =
+            slot.machine.previous().map(|previous| (previous.id.component, self.standing(previous)));
         let Some((component, Standing::Revoked(keys))) = previous else { return Aftermath::default() };
         let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
         let reason = format!("key revoked: {}; the slot does not go back to it", keys.join(", "));
