@@ -83,16 +83,16 @@ fn published_by_one_pulled_by_another_and_active_on_a_server() {
     let Some(registry) = RegistryServer::start() else { return };
     let (author, operator) = (Workshop::new(), Workshop::new());
     author.key("ci");
-    author.component("mine.wasm", "0.2.0");
+    author.component("mine.wasm", "1.2.0");
     let repository = registry.name("team/mine");
     let pushed = told(&author, &["policy", "publish", "mine.wasm", &repository, "--key", "ci.key"]);
-    assert_eq!(pushed["reference"], json!(format!("{repository}:0.2.0")));
+    assert_eq!(pushed["reference"], json!(format!("{repository}:1.2.0")));
     let pinned = pushed["pinned"].as_str().unwrap();
     let again = told(&author, &["policy", "push", "mine.wasm", &format!("{repository}:latest")]);
     assert_eq!(again["digest"], pushed["digest"], "the same component and signature are the same artifact");
 
     std::fs::copy(author.path("ci.pub"), operator.path("ci.pub")).unwrap();
-    let by_tag = ["policy", "pull", &format!("{repository}:0.2.0"), "--out", "got.wasm", "--keys", "ci.pub"];
+    let by_tag = ["policy", "pull", &format!("{repository}:1.2.0"), "--out", "got.wasm", "--keys", "ci.pub"];
     assert_eq!(told(&operator, &by_tag)["pinned"], json!(pinned), "a pull by tag tells the digest");
     for (got, made) in [("got.wasm", "mine.wasm"), ("got.wasm.sig", "mine.wasm.sig")] {
         assert_eq!(bytes(operator.path(got)), bytes(author.path(made)));
@@ -105,16 +105,16 @@ fn published_by_one_pulled_by_another_and_active_on_a_server() {
     assert_eq!(manifest["config"]["mediaType"], "application/vnd.wasm.config.v0+json");
     assert_eq!(manifest["layers"][0]["mediaType"], "application/wasm");
     assert_eq!(manifest["layers"].as_array().unwrap().len(), 1, "what the ecosystem's clients expect");
-    assert_eq!(manifest["annotations"]["org.opencontainers.image.version"], "0.2.0");
+    assert_eq!(manifest["annotations"]["org.opencontainers.image.version"], "1.2.0");
     assert_eq!(manifest["annotations"]["dev.pilothouse.policy.family"], "balancing");
 
     let server = Server::start_with("[policies.trust.slots]\n\"balancing/*\" = [\"ci\"]\n").unwrap();
     let url = format!("http://{}", server.address);
     operator.ok(&["--server", &url, "keys", "add", "ci", "ci.pub"]);
     let activate =
-        ["--server", &url, "policy", "activate", "balancing/default", &format!("oci://{repository}:0.2.0")];
+        ["--server", &url, "policy", "activate", "balancing/default", &format!("oci://{repository}:1.2.0")];
     let done = operator.ok(&activate);
-    assert!(done.contains("weighted 0.2.0"), "{done}");
+    assert!(done.contains("weighted 1.2.0"), "{done}");
     let slot = server.ok("GET", "/api/v1/slots/balancing/default", None).unwrap();
     assert_eq!(slot["active"]["origin"], json!(format!("oci://{pinned}")), "the digest is recorded");
 }
@@ -124,7 +124,7 @@ fn offline_the_cache_answers_by_digest_and_says_what_it_has_not() {
     let Some(registry) = RegistryServer::start() else { return };
     let workshop = Workshop::new();
     workshop.key("ci");
-    workshop.signed("mine.wasm", "0.2.0", "ci");
+    workshop.signed("mine.wasm", "1.2.0", "ci");
     let tag = registry.name("mine:1");
     let pinned =
         told(&workshop, &["policy", "push", "mine.wasm", &tag])["pinned"].as_str().unwrap().to_owned();
@@ -151,7 +151,7 @@ fn what_was_tampered_with_in_the_registry_is_refused() {
     let (author, victim) = (Workshop::new(), Workshop::new());
     author.key("ci");
     author.key("mallory");
-    let (component, signature) = author.signed("mine.wasm", "0.2.0", "ci");
+    let (component, signature) = author.signed("mine.wasm", "1.2.0", "ci");
     std::fs::copy(author.path("ci.pub"), victim.path("ci.pub")).unwrap();
     let tag = registry.name("mine:1");
     let pushed = told(&author, &["policy", "push", "mine.wasm", &tag]);
@@ -175,7 +175,7 @@ fn what_was_tampered_with_in_the_registry_is_refused() {
     // The registry itself can put another manifest under a tag: there the signature counts.
     let manifest = registry.blob(pushed["digest"].as_str().unwrap());
     let good = String::from_utf8(bytes(&manifest)).unwrap();
-    assert!(good.contains("0.2.0"));
+    assert!(good.contains("1.2.0"));
     std::fs::write(&manifest, good.replace("weighted.wasm", "wEighted.wasm")).unwrap();
     pull(pinned, &["not sha256:"]);
     std::fs::write(&manifest, &good).unwrap();
@@ -209,7 +209,7 @@ fn pushes_at_the_same_time_leave_one_whole_artifact() {
     let pushed: Vec<String> = std::thread::scope(|scope| {
         let running: Vec<_> = workshops
             .iter()
-            .zip(["0.2.0", "0.3.0", "0.2.0"])
+            .zip(["1.2.0", "1.3.0", "1.2.0"])
             .map(|(workshop, version)| {
                 workshop.component("mine.wasm", version);
                 scope.spawn(|| {
@@ -233,7 +233,7 @@ fn pushes_at_the_same_time_leave_one_whole_artifact() {
 #[test]
 fn references_that_are_none_are_refused_before_anybody_is_asked() {
     let workshop = Workshop::new();
-    workshop.component("mine.wasm", "0.2.0");
+    workshop.component("mine.wasm", "1.2.0");
     for reference in ["", "mine", "http://localhost:1/a:1", "localhost:1/A:1", "localhost:1/a@sha256:12"] {
         workshop.refused(&["policy", "pull", reference], &["REGISTRY/NAME:TAG"]);
     }
@@ -242,7 +242,7 @@ fn references_that_are_none_are_refused_before_anybody_is_asked() {
     workshop.refused(&["policy", "pull", "localhost:1/a:1"], &["localhost:1", "does not answer"]);
 }
 
-/// Serves one answer to every connection, then closes it.
+/// Serves one answer to every connection, by the request in lower case, then closes it.
 fn hostile(answer: impl Fn(&mut TcpStream, &str) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -251,9 +251,8 @@ fn hostile(answer: impl Fn(&mut TcpStream, &str) + Send + 'static) -> String {
             let Ok(mut stream) = stream else { break };
             let mut request = [0; 4_096];
             let read = stream.read(&mut request).unwrap_or_default();
-            let line =
-                String::from_utf8_lossy(&request[..read]).lines().next().unwrap_or_default().to_owned();
-            answer(&mut stream, &line);
+            let head = String::from_utf8_lossy(&request[..read]).to_ascii_lowercase();
+            answer(&mut stream, &head);
         }
     });
     address
@@ -300,11 +299,35 @@ fn registries_that_stall_flood_or_lead_astray_are_left() {
     let demand = "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"";
     pull(&hostile(move |stream, _| respond(stream, demand, b"")), &["--username and --password"]);
 
-    workshop.component("mine.wasm", "0.2.0");
-    let elsewhere = |stream: &mut TcpStream, line: &str| match line.starts_with("POST") {
+    workshop.component("mine.wasm", "1.2.0");
+    let elsewhere = |stream: &mut TcpStream, line: &str| match line.starts_with("post") {
         true => respond(stream, "202 Accepted\r\nLocation: http://127.0.0.2:1/upload", b""),
         false => respond(stream, "404 Not Found", b""),
     };
     let reference = format!("{}/a:1", hostile(elsewhere));
     workshop.refused(&["policy", "push", "mine.wasm", &reference], &["another host"]);
+}
+
+#[test]
+fn a_token_is_got_with_the_password_and_shown_instead_of_it() {
+    // ann:secret
+    const OWN: &str = "authorization: basic yw5uonnly3jlda==";
+    let token = |stream: &mut TcpStream, head: &str| {
+        let host = head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+        match (head.starts_with("get /token?service=r&scope=pull "), head.contains(OWN)) {
+            (true, true) => respond(stream, "200 OK", br#"{"token": "t-1"}"#),
+            (false, false) if head.contains("authorization: bearer t-1") => {
+                respond(stream, "404 Not Found", br#"{"errors": [{"message": "manifest unknown"}]}"#);
+            }
+            (false, false) => {
+                let realm = format!("Bearer realm=\"http://{host}/token\",service=\"r\",scope=\"pull\"");
+                respond(stream, &format!("401 Unauthorized\r\nWWW-Authenticate: {realm}"), b"");
+            }
+            _ => respond(stream, "400 Bad Request", b""),
+        }
+    };
+    let reference = format!("{}/a:1", hostile(token));
+    let ask = ["policy", "pull", &reference, "--username", "ann", "--password", "secret"];
+    Workshop::new().refused(&ask, &["answered 404", "manifest unknown"]);
+    Workshop::new().refused(&ask[..5], &["--username and --password"]);
 }

@@ -54,7 +54,7 @@ fn a_secret_key_is_for_its_owner_alone_and_never_overwritten() {
     workshop.refused(&["policy", "keygen", "--out", "link"], &["link.key exists"]);
     assert!(!workshop.path("victim").exists());
 
-    workshop.component("mine.wasm", "0.2.0");
+    workshop.component("mine.wasm", "1.2.0");
     let sign = ["policy", "sign", "mine.wasm", "--key", "ci.key"];
     for mode in [0o640, 0o604, 0o620] {
         std::fs::set_permissions(workshop.path("ci.key"), Permissions::from_mode(mode)).unwrap();
@@ -71,15 +71,15 @@ fn signatures_are_verified_without_a_server() {
     let workshop = Workshop::new();
     workshop.key("ci");
     workshop.key("other");
-    let (bytes, signature) = workshop.signed("mine.wasm", "0.2.0", "ci");
+    let (bytes, signature) = workshop.signed("mine.wasm", "1.2.0", "ci");
     let verify = ["policy", "verify", "mine.wasm", "--keys", "ci.pub"];
-    assert!(workshop.ok(&verify).contains("weighted 0.2.0 is signed by `ci`"));
+    assert!(workshop.ok(&verify).contains("weighted 1.2.0 is signed by `ci`"));
     workshop.refused(&["policy", "verify", "mine.wasm", "--keys", "other.pub"], &["the keys that count are"]);
     workshop.refused(&["policy", "verify", "mine.wasm", "--keys", "ci.key"], &["secret key"]);
     let told = workshop.ok(&["policy", "inspect", "mine.wasm"]);
     assert!(told.contains("signature.manifest.version") && told.contains("policy verify"), "{told}");
 
-    let (_, of_another) = workshop.signed("another.wasm", "0.3.0", "ci");
+    let (_, of_another) = workshop.signed("another.wasm", "1.3.0", "ci");
     let files = [
         ("of another file", bytes.clone(), of_another, "does not fit the component"),
         ("a longer component", [&bytes[..], b"\0"].concat(), signature.clone(), "does not fit the component"),
@@ -89,7 +89,7 @@ fn signatures_are_verified_without_a_server() {
             signature.replacen("\"}", "\"", 1).replacen("16}}", "16", 1),
             "manifest",
         ),
-        ("another manifest", bytes.clone(), signature.replacen("0.2.0", "9.2.0", 1), "does not fit"),
+        ("another manifest", bytes.clone(), signature.replacen("1.2.0", "9.2.0", 1), "does not fit"),
         ("oversized", bytes.clone(), signature.clone() + &"x".repeat(9_000), "more than 8192 bytes"),
         ("empty", bytes.clone(), String::new(), "four lines"),
     ];
@@ -113,11 +113,11 @@ fn minisign_and_pilothouse_read_each_other() {
         String::from_utf8(done.stdout).unwrap()
     };
     workshop.key("ours");
-    workshop.signed("mine.wasm", "0.2.0", "ours");
+    workshop.signed("mine.wasm", "1.2.0", "ours");
     let said = minisign(&["-V", "-m", "mine.wasm", "-x", "mine.wasm.sig", "-p", "ours.pub"]);
-    assert!(said.contains("Trusted comment: {\"name\":\"weighted\",\"version\":\"0.2.0\""), "{said}");
+    assert!(said.contains("Trusted comment: {\"name\":\"weighted\",\"version\":\"1.2.0\""), "{said}");
     minisign(&["-G", "-W", "-p", "theirs.pub", "-s", "theirs.key"]);
-    workshop.signed("mine.wasm", "0.2.0", "theirs");
+    workshop.signed("mine.wasm", "1.2.0", "theirs");
     workshop.ok(&["policy", "verify", "mine.wasm", "--keys", "theirs.pub"]);
 }
 
@@ -136,26 +136,26 @@ fn a_slot_that_lists_keys_accepts_only_what_they_signed() {
     workshop.refused(&["--server", &url, "keys", "add", "bad", "ci.key"], &["secret key"]);
 
     let activate = |file: &str| workshop.run(&["--server", &url, "policy", "activate", SLOT, file]);
-    workshop.component("mine.wasm", "0.2.0");
+    workshop.component("mine.wasm", "1.2.0");
     let unsigned = activate("mine.wasm").unwrap_err();
     for wanted in ["not signed", "slot balancing/default", "key `ci`", "policy sign"] {
         assert!(unsigned.contains(wanted), "{unsigned}");
     }
-    let (bytes, by_stranger) = workshop.signed("mine.wasm", "0.2.0", "stranger");
+    let (bytes, by_stranger) = workshop.signed("mine.wasm", "1.2.0", "stranger");
     let unknown = activate("mine.wasm").unwrap_err();
     assert!(unknown.contains("does not know") && unknown.contains("keys add"), "{unknown}");
-    workshop.signed("mine.wasm", "0.2.0", "other");
+    workshop.signed("mine.wasm", "1.2.0", "other");
     let other = activate("mine.wasm").unwrap_err();
     assert!(other.contains("signed by key `other`") && other.contains("only what key `ci`"), "{other}");
-    assert_eq!(active(&server), "least-loaded 0.1.0");
+    assert_eq!(active(&server), "least-loaded 1.0.0");
     let refused = events(&server, "slot.refused");
     assert_eq!(refused.len(), 2, "those that reached the slot are in its history: {refused:?}");
 
     // Elsewhere a known signature is enough, and so is none.
     workshop.ok(&["--server", &url, "policy", "activate", "balancing/extra", "mine.wasm"]);
-    workshop.signed("mine.wasm", "0.2.0", "ci");
+    workshop.signed("mine.wasm", "1.2.0", "ci");
     let done = activate("mine.wasm").unwrap();
-    assert!(done.contains("weighted 0.2.0") && done.contains("served by"), "{done}");
+    assert!(done.contains("weighted 1.2.0") && done.contains("served by"), "{done}");
     assert_eq!(slot(&server)["trust"], json!({ "standing": "signed", "keys": ["other", "ci"] }));
     // What ships with the host is trusted with it.
     server.ok("POST", "/api/v1/slots/balancing/default/activate", Some(r#"{"policy": "random"}"#)).unwrap();
@@ -172,19 +172,19 @@ fn a_watched_folder_takes_the_signature_beside_the_component() {
     workshop.key("ci");
     let server = Server::start_with("[policies.trust]\nrequired = \"signed\"\n").unwrap();
     add_key(&server, &workshop, "ci");
-    let (bytes, signature) = workshop.signed("mine.wasm", "0.2.0", "ci");
+    let (bytes, signature) = workshop.signed("mine.wasm", "1.2.0", "ci");
     let (status, said) = server.upload("", &bytes).unwrap();
     assert!(status == 422 && said["detail"].as_str().unwrap().contains("not signed"), "{said}");
     let builtin = server.upload("", find("balancing", "random").unwrap().bytes).unwrap();
     assert_eq!(builtin.0, 200, "{}", builtin.1);
-    std::fs::write(server.policy_dir().join("mine.wasm.sig"), signature.replacen("0.2.0", "0.3.0", 1))
+    std::fs::write(server.policy_dir().join("mine.wasm.sig"), signature.replacen("1.2.0", "1.3.0", 1))
         .unwrap();
     std::fs::write(server.policy_dir().join("mine.wasm"), &bytes).unwrap();
     // A file that is refused leaves no trace but the log; the next one is handled after it.
     std::fs::write(server.policy_dir().join("zzz.wasm"), find("balancing", "random").unwrap().bytes).unwrap();
-    wait_for(|| (active(&server) == "random 0.1.0").then_some(())).unwrap();
+    wait_for(|| (active(&server) == "random 1.0.0").then_some(())).unwrap();
     std::fs::write(server.policy_dir().join("mine.wasm.sig"), signature).unwrap();
-    wait_for(|| (active(&server) == "weighted 0.2.0").then_some(())).expect("the signed file became active");
+    wait_for(|| (active(&server) == "weighted 1.2.0").then_some(())).expect("the signed file became active");
     assert_eq!(slot(&server)["trust"], json!({ "standing": "signed", "keys": ["ci"] }));
 }
 
@@ -194,27 +194,27 @@ fn an_older_version_needs_somebody_who_says_so() {
     workshop.key("ci");
     let mut server = Server::start().unwrap();
     add_key(&server, &workshop, "ci");
-    for (file, version) in [("v2.wasm", "0.2.0"), ("v3.wasm", "0.3.0")] {
+    for (file, version) in [("v2.wasm", "1.2.0"), ("v3.wasm", "1.3.0")] {
         workshop.signed(file, version, "ci");
         workshop.ok(&["--server", &at(&server), "policy", "activate", SLOT, file]);
     }
     // Going back by one is what rollback is for, and no downgrade.
     server.ok("POST", "/api/v1/slots/balancing/default/rollback", None).unwrap();
-    assert_eq!(active(&server), "weighted 0.2.0");
+    assert_eq!(active(&server), "weighted 1.2.0");
     server.ok("POST", "/api/v1/slots/balancing/default/rollback", None).unwrap();
-    assert_eq!(active(&server), "weighted 0.3.0");
+    assert_eq!(active(&server), "weighted 1.3.0");
     server.restart().unwrap();
     let url = at(&server);
     let older = ["--server", &url, "policy", "activate", SLOT, "v2.wasm"];
-    workshop.refused(&older, &["0.2.0 is older than 0.3.0", "slot balancing/default", "--allow-downgrade"]);
+    workshop.refused(&older, &["1.2.0 is older than 1.3.0", "slot balancing/default", "--allow-downgrade"]);
     // Not by its digest either, nor after another policy.
     let digest = pilothouse_engine::digest(&std::fs::read(workshop.path("v2.wasm")).unwrap()).to_string();
     server.ok("POST", "/api/v1/slots/balancing/default/activate", Some(r#"{"policy": "random"}"#)).unwrap();
-    workshop.refused(&["--server", &url, "policy", "activate", SLOT, &digest], &["older than 0.3.0"]);
+    workshop.refused(&["--server", &url, "policy", "activate", SLOT, &digest], &["older than 1.3.0"]);
     workshop.ok(&["--server", &url, "policy", "activate", SLOT, "v2.wasm", "--allow-downgrade"]);
-    assert_eq!(active(&server), "weighted 0.2.0");
+    assert_eq!(active(&server), "weighted 1.2.0");
     let told = events(&server, "slot.downgraded");
-    let detail = json!({ "policy": "weighted", "from": "0.3.0", "to": "0.2.0", "by": "api" });
+    let detail = json!({ "policy": "weighted", "from": "1.3.0", "to": "1.2.0", "by": "api" });
     assert_eq!(told, [json!({ "subject": SLOT, "detail": detail })]);
     assert_eq!(slot(&server)["trust"]["keys"], json!(["ci"]), "signatures survive a restart");
 }
@@ -225,7 +225,7 @@ fn after_a_revocation_nothing_new_comes_in_and_what_serves_is_reported() {
     workshop.key("ci");
     let mut server = Server::start().unwrap();
     let key = add_key(&server, &workshop, "ci");
-    for (file, version) in [("v2.wasm", "0.2.0"), ("v3.wasm", "0.3.0")] {
+    for (file, version) in [("v2.wasm", "1.2.0"), ("v3.wasm", "1.3.0")] {
         workshop.signed(file, version, "ci");
         workshop.ok(&["--server", &at(&server), "policy", "activate", SLOT, file]);
     }
@@ -234,11 +234,11 @@ fn after_a_revocation_nothing_new_comes_in_and_what_serves_is_reported() {
     assert!(said.contains("trusted no more"), "{said}");
     let detail = json!({ "key": key["id"], "by": "api:ann", "why": "laptop lost" });
     assert_eq!(events(&server, "key.revoked"), [json!({ "subject": "ci", "detail": detail })]);
-    let serving = json!({ "policy": "weighted 0.3.0", "keys": ["ci"] });
+    let serving = json!({ "policy": "weighted 1.3.0", "keys": ["ci"] });
     assert_eq!(events(&server, "slot.key-revoked"), [json!({ "subject": SLOT, "detail": serving })]);
     let check = |server: &Server| {
         let url = at(server);
-        assert_eq!(active(server), "weighted 0.3.0", "it serves on");
+        assert_eq!(active(server), "weighted 1.3.0", "it serves on");
         server.ok("POST", "/api/v1/route", Some(r#"{"requirement": {"kind": "any"}}"#)).unwrap();
         assert_eq!(slot(server)["trust"], json!({ "standing": "key revoked", "keys": ["ci"] }));
         for list in [["policy", "list"], ["slot", "list"]] {
@@ -248,7 +248,7 @@ fn after_a_revocation_nothing_new_comes_in_and_what_serves_is_reported() {
         let keys = workshop.ok(&["--server", &url, "keys", "list"]);
         assert!(keys.contains("laptop lost") && keys.contains("api:ann"), "{keys}");
         workshop.refused(&["--server", &url, "policy", "rollback", SLOT], &["no earlier revision"]);
-        workshop.signed("v4.wasm", "0.4.0", "ci");
+        workshop.signed("v4.wasm", "1.4.0", "ci");
         let new = ["--server", &url, "policy", "activate", "balancing/other", "v4.wasm"];
         workshop.refused(&new, &["key `ci`", "revoked", "another key"]);
         let digest = pilothouse_engine::digest(&std::fs::read(workshop.path("v2.wasm")).unwrap()).to_string();
@@ -270,7 +270,7 @@ fn after_a_revocation_nothing_new_comes_in_and_what_serves_is_reported() {
     workshop.refused(&["--server", &at(&server), "policy", "rollback", SLOT], &["no earlier revision"]);
     activate("round-robin");
     server.ok("POST", "/api/v1/slots/balancing/default/rollback", None).unwrap();
-    assert_eq!(active(&server), "random 0.1.0");
+    assert_eq!(active(&server), "random 1.0.0");
     // The list of a server is a set of keys for `verify`, with its revocations.
     let listed = workshop.ok(&["--server", &at(&server), "--output", "json", "keys", "list"]);
     std::fs::write(workshop.path("keys.json"), listed).unwrap();

@@ -24,7 +24,7 @@ impl Workshop {
     /// The policy `weighted` under another version: a component that does not ship with the host.
     pub(crate) fn component(&self, file: &str, version: &str) -> Vec<u8> {
         let mut bytes = find("balancing", "weighted").unwrap().bytes.to_vec();
-        let own = b"0.1.0";
+        let own = b"1.0.0";
         assert_eq!(version.len(), own.len());
         // Versions of interfaces stand behind an @.
         let places: Vec<usize> = (1..bytes.len() - own.len())
