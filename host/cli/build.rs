@@ -82,6 +82,17 @@ fn bindings(wit: &Path) -> Result<String, Box<dyn Error>> {
         };
         module(&mut text, family, decision, resolve, world)?;
     }
+    let mut resolve = Resolve::default();
+    resolve.push_dir(wit.join("host"))?;
+    let (agent, _) = resolve.push_dir(wit.join("agent"))?;
+    let world = resolve.select_world(&[agent], Some("component"))?;
+    let interface = Opts {
+        export_macro_name: Some("export_agent_interface".to_owned()),
+        generate_unused_types: false,
+        generate_all: true,
+        ..options
+    };
+    module(&mut text, "agent", interface, resolve, world)?;
     Ok(text)
 }
 

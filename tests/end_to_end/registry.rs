@@ -282,7 +282,7 @@ fn registries_that_stall_flood_or_lead_astray_are_left() {
         json!({ "layers": [layer] }).to_string().into_bytes()
     };
     let (small, huge) = (manifest(1), manifest(1 << 40));
-    pull(&hostile(move |stream, _| respond(stream, "200 OK", &huge)), &["at most 4194304 are taken"]);
+    pull(&hostile(move |stream, _| respond(stream, "200 OK", &huge)), &["at most 33554432 are taken"]);
     let bomb = move |stream: &mut TcpStream, line: &str| match line.contains("/manifests/") {
         true => respond(stream, "200 OK", &small),
         false => flood(stream, line),
