@@ -102,7 +102,7 @@ fn signatures_are_verified_without_a_server() {
 }
 
 #[test]
-fn minisign_and_pilothouse_read_each_other() {
+fn minisign_reads_what_pilothouse_signed() {
     if !has("minisign") {
         return;
     }
@@ -116,9 +116,6 @@ fn minisign_and_pilothouse_read_each_other() {
     workshop.signed("mine.wasm", "1.2.0", "ours");
     let said = minisign(&["-V", "-m", "mine.wasm", "-x", "mine.wasm.sig", "-p", "ours.pub"]);
     assert!(said.contains("Trusted comment: {\"name\":\"weighted\",\"version\":\"1.2.0\""), "{said}");
-    minisign(&["-G", "-W", "-p", "theirs.pub", "-s", "theirs.key"]);
-    workshop.signed("mine.wasm", "1.2.0", "theirs");
-    workshop.ok(&["policy", "verify", "mine.wasm", "--keys", "theirs.pub"]);
 }
 
 #[test]

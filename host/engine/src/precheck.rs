@@ -355,7 +355,9 @@ impl Walk {
     }
 
     fn outline(self) -> Result<Outline, LoadError> {
-        if let Some((interface, found)) = self.imports.iter().chain(&self.exports).find_map(other_version) {
+        if let Some((interface, found)) =
+            self.imports.iter().chain(&self.exports).find_map(|name| other_version(name))
+        {
             return Err(LoadError::Version { interface, found });
         }
         if let Some(import) = self.imports.iter().find(|import| !is_offered(import)) {
@@ -390,7 +392,7 @@ fn is_offered(import: &str) -> bool {
 }
 
 /// Name and version of an interface that this host has, in a version that it does not have.
-fn other_version(name: &String) -> Option<(String, String)> {
+fn other_version(name: &str) -> Option<(String, String)> {
     let (interface, version) = name.split_once('@')?;
     let of_host = interface.strip_prefix("pilothouse:host/");
     let known = of_host.is_some_and(|name| name == "lifecycle" || HOST_INTERFACES.contains(&name))

@@ -22,7 +22,7 @@ pub fn prepare(schema: &str, text: &str) -> Result<Vec<Setting>, Vec<SettingProb
     let Value::Object(fields) = &document else {
         return Err(vec![problem("", "settings are a JSON object, for example {\"choices\": 2}")]);
     };
-    if schema.is_empty() {
+    if schema.is_empty() || takes_none(schema) {
         let unknown = fields.keys().map(|key| problem(key, "this policy has no settings"));
         let problems: Vec<_> = unknown.take(PROBLEMS_MAX).collect();
         return if problems.is_empty() { Ok(Vec::new()) } else { Err(problems) };
@@ -39,6 +39,14 @@ pub fn prepare(schema: &str, text: &str) -> Result<Vec<Setting>, Vec<SettingProb
     let mut settings = Vec::new();
     flatten(String::new(), &document, 0, &mut settings)?;
     Ok(settings)
+}
+
+/// Whether a schema allows no setting at all; it may say other things.
+fn takes_none(schema: &str) -> bool {
+    let Ok(schema) = serde_json::from_str::<Value>(schema) else { return false };
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
+    closed && properties.is_none_or(serde_json::Map::is_empty)
 }
 
 /// A validator of a schema's text.
@@ -137,5 +145,7 @@ mod tests {
     fn a_policy_without_a_schema_takes_no_settings() {
         assert_eq!(paths("", r#"{"a":1}"#), Err(vec!["a".to_owned()]));
         assert_eq!(paths("", "{}"), Ok(vec![]));
+        let closed = r#"{"type":"object","additionalProperties":false,"x":1}"#;
+        assert_eq!(paths(closed, r#"{"a":1}"#), Err(vec!["a".to_owned()]));
     }
 }

@@ -150,7 +150,7 @@ impl Trust {
         let refused = |reason: String| ServiceError::PolicyRefused(reason);
         let digest = pilothouse_engine::digest(component);
         let Some(signature) = signature else {
-            if self.rules.signed && !builtin && self.known().signatures.get(&digest).is_none() {
+            if self.rules.signed && !builtin && !self.known().signatures.contains_key(&digest) {
                 let text = "it is not signed, and this server takes only policies that a key in force signed; sign it with \
                             `pilothouse policy sign` and give the .sig file with `--signature`";
                 return Err(refused(text.to_owned()));

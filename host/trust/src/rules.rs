@@ -152,7 +152,7 @@ pub enum Refusal {
         /// Its version.
         version: Version,
         /// The newer one.
-        newest: Version,
+        newest: Box<Version>,
     },
 }
 
@@ -195,7 +195,7 @@ impl Rules {
                 policy: offer.name.to_owned(),
                 slot: offer.slot.clone(),
                 version,
-                newest,
+                newest: Box::new(newest),
             }),
             downgraded_from => Ok(Admission { version: Some(version), downgraded_from }),
         }

@@ -57,7 +57,7 @@ impl Log {
     pub(super) fn write(&self, stream: Stream, text: String) {
         let at_ms = wall_ms();
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.to_file(at_ms, stream, &text);
+        inner.write(at_ms, stream, &text);
         let number = inner.next;
         inner.next += 1;
         if inner.lines.len() >= LINES_MAX {
@@ -86,7 +86,7 @@ impl Log {
 }
 
 impl Inner {
-    fn to_file(&mut self, at_ms: u64, stream: Stream, text: &str) {
+    fn write(&mut self, at_ms: u64, stream: Stream, text: &str) {
         let name = match stream {
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",

@@ -137,7 +137,7 @@ impl Task {
 
     /// Waits for the first success of the check; `Some` = it ended first.
     async fn until_well(&mut self) -> Option<ExitStatus> {
-        let Some(health) = self.shared.program.health.clone() else { return None };
+        let health = self.shared.program.health.clone()?;
         let checks = async {
             while !check_once(Arc::clone(&self.shared), health.clone()).await {
                 sleep(START_PAUSE).await;
@@ -281,10 +281,7 @@ impl Task {
 
 async fn ended(running: &mut Option<Running>) -> ExitStatus {
     match running {
-        Some(running) => match running.child.wait().await {
-            Ok(status) => status,
-            Err(_) => ExitStatus::default(),
-        },
+        Some(running) => running.child.wait().await.unwrap_or_default(),
         None => pending().await,
     }
 }

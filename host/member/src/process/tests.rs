@@ -94,6 +94,7 @@ fn answer(mut connection: &TcpStream, state: &Path) -> Option<()> {
             }
         }
         (_, ("run", command)) => {
+            #[expect(clippy::zombie_processes, reason = "it is to outlive the one who started it")]
             std::process::Command::new("sh").args(["-c", command]).spawn().unwrap();
         }
         (_, ("long", _)) => text = "x".repeat(CALL_BYTES_MAX + 1),
@@ -367,7 +368,8 @@ async fn a_member_that_is_killed_takes_its_processes_along_or_its_next_run_does(
     assert!(kill_left_overs([work.as_path(), Path::new("/nowhere")]) >= 2);
     gone(inner).await;
     gone(away).await;
-    assert_eq!(kill_left_overs([work.as_path()]), 0);
+    // What they were about to start when they were killed is found by the next look.
+    shows(|| (kill_left_overs([work.as_path()]) == 0).then_some(())).await;
 }
 
 #[tokio::test]

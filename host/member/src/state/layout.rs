@@ -190,8 +190,7 @@ impl Room {
 
     /// The next gap that is large enough; gaps that were too small are not tried again, so that this stays linear.
     fn take(&mut self, chunks: u32) -> Region {
-        loop {
-            let Some(gap) = self.gap.take().or_else(|| self.gaps.next()) else { break };
+        while let Some(gap) = self.gap.take().or_else(|| self.gaps.next()) {
             if gap.chunks >= chunks {
                 self.gap = Some(Region { start: gap.start + chunks, chunks: gap.chunks - chunks });
                 return Region { start: gap.start, chunks };

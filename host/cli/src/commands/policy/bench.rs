@@ -49,14 +49,15 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Report> {
         ("PROBLEM", "problem"),
     ];
     let speed_json = json!({ "speed": speed });
-    let table = Report::list(speed_json.clone(), "speed", &columns).into_text();
+    let speed = speed_json.get("speed").cloned().unwrap_or_default();
+    let table = Report::list(speed_json, "speed", &columns).into_text();
     let other = if pilothouse_policies::find(family.name(), &against).is_some() {
         format!("{}/{against}", family.name())
     } else {
         against
     };
     let (quality, compared) = lab::against(&file.display().to_string(), &other, args.seeds)?.into_parts();
-    let json = json!({ "speed": speed_json["speed"], "quality": quality });
+    let json = json!({ "speed": speed, "quality": quality });
     Ok(Report::new(json, format!("{table}\n\n{compared}")))
 }
 

@@ -141,7 +141,5 @@ fn secret(path: &Path) -> anyhow::Result<SecretKey> {
     let password = std::env::var(PASSWORD).with_context(|| {
         format!("{shown} is not a secret key, or has a password; give that in {PASSWORD}")
     })?;
-    Ok(parse()?
-        .into_secret_key(Some(password))
-        .with_context(|| format!("{PASSWORD} does not open {shown}"))?)
+    parse()?.into_secret_key(Some(password)).with_context(|| format!("{PASSWORD} does not open {shown}"))
 }

@@ -316,7 +316,7 @@ proptest! {
         }
         let [start, end] = range;
         for answer in [
-            TransferAnswer::Missing(vec![start..end]),
+            TransferAnswer::Missing(std::iter::once(start..end).collect()),
             TransferAnswer::Written(vec![start..end, 0..1]),
             TransferAnswer::Complete(StateDigest([7; 32])),
             TransferAnswer::Refused("disk".into(), "full".into()),
