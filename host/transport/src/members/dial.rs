@@ -1,6 +1,6 @@
 //! Connections of a member: to its host, and to other members.
 //!
-//! address, token, trust -> [`Dialler::connect`] -> a channel; [`Link`] and the streams of members run over it
+//! address, token, trust -> [`Dialler::connect`] -> a channel; `Link` and the streams of members run over it
 //!
 //! Invariant: a connection is made or refused within [`CONNECT_TIMEOUT`], and one whose other end is gone is found by pings. The
 //! token goes with every request and into no log.
