@@ -2,8 +2,8 @@
 //!
 //! configuration -> `serve` -> store, [`hub`], [`slots`], [`decide`], transport; loops in [`tasks`]
 //!
-//! Invariant: this is the only crate that sees all the others; besides the drivers of workloads it is the only one that spawns. Rules are in core; here
-//! they are called in the right order.
+//! Invariant: this is the only crate that sees all the others; besides the drivers of workloads it is the only one that
+//! spawns. Rules are in core; here they are called in the right order.
 
 pub mod agents;
 pub mod blobs;

@@ -387,6 +387,7 @@ async fn a_paused_process_stands_still_with_what_it_forked_and_goes_on() {
     instance.pause().await.unwrap();
     assert_eq!(call(&instance, "echo").await, Err(DriverError::NotServing));
     let beat = std::fs::read(state.join("beat")).unwrap();
+    // Not to settle: that nothing happens shows only over a while.
     tokio::time::sleep(Duration::from_millis(30)).await;
     assert_eq!(std::fs::read(state.join("beat")).unwrap(), beat);
     instance.resume().await.unwrap();
